@@ -1,0 +1,18 @@
+/** Jest with native ES modules: swc strips the types, Node loads the modules. */
+export default {
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: { target: 'es2024', parser: { syntax: 'typescript' }, experimental: { keepImportAttributes: true } },
+        module: { type: 'es6' },
+      },
+    ],
+  },
+  // Two cores: a worker each, so that a slow end-to-end test does not hold up the rest.
+  maxWorkers: 2,
+  testTimeout: 60_000,
+};

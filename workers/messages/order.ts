@@ -1,0 +1,54 @@
+/**
+ * The order event: what the producer sends and the workers read.
+ *
+ * One invoice is one order and one message. The same body goes to every queue that carries orders,
+ * so that a queue added later reads what is already being sent.
+ *
+ * Holds always: money and dates travel as text, never as a JavaScript number or Date; whatever this
+ * schema accepts, PostgreSQL can store.
+ *
+ * A change that old workers can still read adds an optional field and keeps the version. A change that
+ * they cannot read raises `ORDER_VERSION`; workers retry a version newer than their own, so deploy the
+ * workers first and the producer after them.
+ */
+import { z } from 'zod';
+
+export const ORDER_SCHEMA = 'order';
+export const ORDER_VERSION = 1;
+
+/** PostgreSQL's text cannot hold U+0000, and a lone surrogate has no UTF-8. */
+const storableText = (charactersMax: number) =>
+  z
+    .string()
+    .max(charactersMax)
+    .refine((text) => !text.includes('\0'), 'contains a NUL character, which PostgreSQL cannot store')
+    .refine((text) => text.isWellFormed(), 'contains half of a surrogate pair, which has no UTF-8');
+
+const identifier = storableText(128).min(1);
+
+/** An exact decimal, as PostgreSQL's numeric reads it: at most 12 digits before the point and 6 after it. */
+const decimal = z.string().regex(/^-?\d{1,12}(\.\d{1,6})?$/, 'is not a decimal such as 2.55');
+
+export const orderLineSchema = z.object({
+  stockCode: identifier,
+  description: storableText(4096).nullable(),
+  /** Negative on a cancellation: goods that come back. */
+  quantity: z.int32(),
+  unitPrice: decimal.refine((price) => !price.startsWith('-'), 'is negative'),
+});
+
+export const orderSchema = z.object({
+  orderId: identifier,
+  customerId: identifier.nullable(),
+  country: storableText(128),
+  /** The time of the order's first line, UTC, such as 2011-08-12T14:50:00Z. */
+  placedAt: z.iso.datetime(),
+  kind: z.enum(['sale', 'cancellation']),
+  /** Which of its customer's orders this is in the producer's file, from 1; null without a customer. */
+  filePosition: z.int32().min(1).nullable(),
+  /** In the order of the file: the first is line_no 1. */
+  lines: z.array(orderLineSchema).min(1),
+});
+
+export type OrderLine = z.infer<typeof orderLineSchema>;
+export type Order = z.infer<typeof orderSchema>;
