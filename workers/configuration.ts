@@ -1,0 +1,69 @@
+/**
+ * What a worker is told by its environment, parsed once at the start. The README has the table.
+ *
+ * The names of PostgreSQL's own client library are taken where it has one.
+ */
+import { z } from 'zod';
+import type { Database } from './store/connection.ts';
+
+const environmentSchema = z.object({
+  QUEUE_URL: z.url(),
+  DEAD_LETTER_QUEUE_URL: z.url(),
+  AWS_REGION: z.string().min(1).optional(),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  PGHOST: z.string().min(1).optional(),
+  PGPORT: z.coerce.number().int().min(1).max(65_535).default(5432),
+  PGDATABASE: z.string().min(1).default('sluice'),
+  PGSSLROOTCERT: z.string().min(1).optional(),
+  DATABASE_SECRET_ARN: z.string().min(1).optional(),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  /** How long a stop may take. At least 25 lets idle long polls end by themselves. */
+  DRAIN_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
+  METRICS_INTERVAL_SECONDS: z.coerce.number().min(0.1).max(60).default(60),
+});
+
+export interface WorkerConfiguration {
+  readonly queueUrl: string;
+  readonly deadLetterQueueUrl: string;
+  readonly region: string | undefined;
+  readonly database: Database;
+  readonly logLevel: string;
+  readonly drainSeconds: number;
+  readonly metricsIntervalSeconds: number;
+}
+
+/** @throws Error naming every variable that is missing or wrong. */
+export function readConfiguration(environment: NodeJS.ProcessEnv): WorkerConfiguration {
+  const parsed = environmentSchema.safeParse(environment);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new Error(`cannot start: the environment is incomplete or wrong (${faults.join('; ')})`);
+  }
+  const values = parsed.data;
+  return {
+    queueUrl: values.QUEUE_URL,
+    deadLetterQueueUrl: values.DEAD_LETTER_QUEUE_URL,
+    region: values.AWS_REGION,
+    database: readDatabase(values),
+    logLevel: values.LOG_LEVEL,
+    drainSeconds: values.DRAIN_SECONDS,
+    metricsIntervalSeconds: values.METRICS_INTERVAL_SECONDS,
+  };
+}
+
+function readDatabase(values: z.infer<typeof environmentSchema>): Database {
+  if (values.DATABASE_URL !== undefined) return { name: 'url', url: values.DATABASE_URL };
+  if (values.PGHOST === undefined || values.DATABASE_SECRET_ARN === undefined) {
+    throw new Error(
+      'cannot start: the environment names no database; set DATABASE_URL, or PGHOST and DATABASE_SECRET_ARN',
+    );
+  }
+  return {
+    name: 'secret',
+    host: values.PGHOST,
+    port: values.PGPORT,
+    database: values.PGDATABASE,
+    secretArn: values.DATABASE_SECRET_ARN,
+    certificateFile: values.PGSSLROOTCERT,
+  };
+}

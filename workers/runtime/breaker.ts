@@ -1,0 +1,66 @@
+/**
+ * The breaker between a worker and its database.
+ *
+ *   closed ──(a batch is held, not stored)──▶ open ──(a probe answers)──▶ closed
+ *                                              │ ▲
+ *                                              └─┘ (a probe fails: the wait doubles)
+ *
+ * While it is open nothing is received: each receive raises a message's receive count, and a database that
+ * is away would march healthy messages into the dead-letter queue. It therefore probes with a query, never
+ * with a message.
+ *
+ * Holds always: `probeAtMs` is set exactly while it is open. Only the consumer changes it.
+ */
+import assert from 'node:assert/strict';
+
+export interface BreakerLimits {
+  /** Wait before the first probe; doubles up to `probeMaxMs`. */
+  readonly probeMinMs: number;
+  readonly probeMaxMs: number;
+}
+
+/** A failover takes half a minute: ask often at first, and seldom enough not to weigh on a database that is starting. */
+export const BREAKER_LIMITS: BreakerLimits = { probeMinMs: 250, probeMaxMs: 5_000 };
+
+type State =
+  | { readonly name: 'closed' }
+  | { readonly name: 'open'; readonly probeAtMs: number; readonly waitMs: number };
+
+export class Breaker {
+  readonly #limits: BreakerLimits;
+  #state: State = { name: 'closed' };
+
+  constructor(limits: BreakerLimits = BREAKER_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /** Whether a receive may go out at all. */
+  get admits(): boolean {
+    return this.#state.name === 'closed';
+  }
+
+  /** When the next probe is due, on the monotonic clock; undefined unless open. */
+  get probeAtMs(): number | undefined {
+    return this.#state.name === 'open' ? this.#state.probeAtMs : undefined;
+  }
+
+  /** A batch could not be stored because the database is away. */
+  failed(nowMs: number): void {
+    // Batches that were under way when it opened fail too: they say nothing new.
+    if (this.#state.name === 'closed') this.#state = this.#opened(nowMs, this.#limits.probeMinMs);
+  }
+
+  probeFailed(nowMs: number): void {
+    assert(this.#state.name === 'open', 'only an open breaker probes');
+    this.#state = this.#opened(nowMs, Math.min(this.#state.waitMs * 2, this.#limits.probeMaxMs));
+  }
+
+  probeAnswered(): void {
+    assert(this.#state.name === 'open', 'only an open breaker probes');
+    this.#state = { name: 'closed' };
+  }
+
+  #opened(nowMs: number, waitMs: number): State {
+    return { name: 'open', probeAtMs: nowMs + waitMs, waitMs };
+  }
+}

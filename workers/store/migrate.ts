@@ -1,0 +1,49 @@
+/**
+ * Brings the database to the schema that this code needs: plain SQL files, in the order of their numbers,
+ * all or none, under a lock, so that workers that start together wait for the first.
+ */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { runner } from 'node-pg-migrate';
+import pg from 'pg';
+import { connectionFor, type Database } from './connection.ts';
+
+const CONNECT_MS_MAX = 5_000;
+/** A migration may rewrite a table, and the ones that wait for its lock wait as long. */
+const MIGRATION_MS_MAX = 600_000;
+
+/** @returns the names of the migrations that were run now. */
+export async function migrate(database: Database, region: string | undefined): Promise<string[]> {
+  const client = new pg.Client({
+    ...connectionFor(database, region),
+    application_name: 'sluice-migration',
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    statement_timeout: MIGRATION_MS_MAX,
+    lock_timeout: MIGRATION_MS_MAX,
+  });
+  await client.connect();
+  try {
+    const run = await runner({
+      dbClient: client,
+      dir: migrationsFolder(),
+      direction: 'up',
+      migrationsTable: 'sluice_migrations',
+      checkOrder: true,
+      advisoryLockMode: 'wait',
+      singleTransaction: true,
+      logger: { info: () => {}, warn: () => {}, error: () => {} },
+    });
+    return run.map(({ name }) => name);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Beside this file in the repository, and beside the bundle on an instance. */
+function migrationsFolder(): string {
+  const folder = fileURLToPath(new URL('./migrations', import.meta.url));
+  if (!existsSync(folder)) {
+    throw new Error(`cannot migrate: ${folder} is missing. Deploy the whole bundle, not its script alone.`);
+  }
+  return folder;
+}

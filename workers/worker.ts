@@ -1,0 +1,160 @@
+/**
+ * A worker as a process: joins the runtime (SQS) to the store (PostgreSQL) for one kind of message, and runs
+ * until it is told to stop.
+ *
+ * A person who adds a worker writes a schema, a key and a write function, and calls `runWorker`.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { type Logger, pino } from 'pino';
+import { readConfiguration, type WorkerConfiguration } from './configuration.ts';
+import { Consumer, type DrainReport } from './runtime/consumer.ts';
+import type { MessageSchema } from './runtime/envelope.ts';
+import { checkFacts, type QueueFacts, SqsQueue } from './runtime/queue-client.ts';
+import { realSurroundings } from './runtime/surroundings.ts';
+import { Telemetry } from './runtime/telemetry.ts';
+import { openPool } from './store/connection.ts';
+import { InboxWriter, type Write } from './store/inbox-writer.ts';
+import { migrate } from './store/migrate.ts';
+import { acceptsWrites, recordRejection } from './store/rejections.ts';
+
+export interface WorkerDefinition<Payload> {
+  /** Names the worker in logs, metrics and the inbox; never change it once it has run. */
+  readonly name: string;
+  readonly message: MessageSchema<Payload>;
+  /** The idempotency key: two messages with the same key are the same work. */
+  readonly key: (payload: Payload) => string;
+  readonly write: Write<Payload>;
+}
+
+/** A queue or a database that is away at the start is waited for this long before the process gives up. */
+const START_SECONDS_MAX = 300;
+const START_PAUSE_MS = 1_000;
+/** Room for the last lines and deletes after the drain. */
+const EXIT_CODE_STOPPED = 0;
+const EXIT_CODE_CANNOT_START = 1;
+/** As a shell reports a process that was interrupted. */
+const EXIT_CODE_FORCED = 130;
+
+/** Runs until SIGTERM or SIGINT, then drains; a second signal ends the process at once. */
+export async function runWorker<Payload>(definition: WorkerDefinition<Payload>): Promise<void> {
+  const output = pino.destination({ fd: 1, sync: true });
+  let log = pino({ name: definition.name, base: { worker: definition.name } }, output);
+  try {
+    const configuration = readConfiguration(process.env);
+    log = pino({ level: configuration.logLevel, base: { worker: definition.name } }, output);
+    const telemetry = new Telemetry(definition.name, (line) => output.write(`${line}\n`));
+    await consume(definition, configuration, telemetry, log);
+    process.exit(EXIT_CODE_STOPPED);
+  } catch (error) {
+    log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+    process.exit(EXIT_CODE_CANNOT_START);
+  }
+}
+
+async function consume<Payload>(
+  definition: WorkerDefinition<Payload>,
+  configuration: WorkerConfiguration,
+  telemetry: Telemetry,
+  log: Logger,
+): Promise<void> {
+  const stop = stopSignals(log);
+  const queue = new SqsQueue({
+    queueUrl: configuration.queueUrl,
+    deadLetterQueueUrl: configuration.deadLetterQueueUrl,
+    region: configuration.region,
+    onRequest: (operation) => telemetry.request(operation),
+  });
+  const pool = openPool(configuration.database, configuration.region);
+  const facts = await reached('the queue', () => queue.describe(), stop, log);
+  if (facts === undefined) return;
+  checkFacts(facts, configuration.queueUrl);
+  const migrations = await reached(
+    'the database',
+    () => migrate(configuration.database, configuration.region),
+    stop,
+    log,
+  );
+  if (migrations === undefined) return;
+  if (migrations.length > 0) log.info({ migrations }, 'migrated');
+
+  const consumer = consumerFor(definition, { queue, facts, pool, telemetry, log, queueUrl: configuration.queueUrl });
+  stop.addEventListener('abort', () => consumer.stop(configuration.drainSeconds), { once: true });
+  if (stop.aborted) consumer.stop(configuration.drainSeconds);
+  const flushing = setInterval(() => telemetry.flush(Date.now()), configuration.metricsIntervalSeconds * 1000);
+  log.info(`${definition.name} receives from ${queueName(configuration.queueUrl)}`);
+  const report = await consumer.run();
+  clearInterval(flushing);
+  telemetry.flush(Date.now());
+  log.info({ ...report }, drained(definition.name, report));
+}
+
+function consumerFor<Payload>(
+  definition: WorkerDefinition<Payload>,
+  parts: { queue: SqsQueue; facts: QueueFacts; pool: pg.Pool; telemetry: Telemetry; log: Logger; queueUrl: string },
+): Consumer<Payload> {
+  const writer = new InboxWriter(parts.pool, definition.name, definition.write);
+  return new Consumer<Payload>({
+    queue: parts.queue,
+    facts: parts.facts,
+    queueName: queueName(parts.queueUrl),
+    schema: definition.message,
+    handle: (messages, mayCommit) =>
+      writer.commit(
+        messages.map(({ payload, messageGroupId }) => ({
+          key: definition.key(payload),
+          payload,
+          group: messageGroupId,
+        })),
+        mayCommit,
+      ),
+    recordRejection: (rejection) => recordRejection(parts.pool, rejection),
+    probe: () => acceptsWrites(parts.pool),
+    telemetry: parts.telemetry,
+    log: parts.log,
+    surroundings: realSurroundings,
+  });
+}
+
+/** Aborts at the first SIGTERM or SIGINT; the second ends the process, whose messages SQS shows again. */
+function stopSignals(log: Logger): AbortSignal {
+  const stopping = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping.signal.aborted) {
+      log.warn(`${signal} again: stopping without draining`);
+      process.exit(EXIT_CODE_FORCED);
+    }
+    log.info(`${signal}: draining`);
+    stopping.abort();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return stopping.signal;
+}
+
+/** Tries until it succeeds; undefined when told to stop meanwhile. */
+async function reached<Result>(what: string, attempt: () => Promise<Result>, stop: AbortSignal, log: Logger) {
+  const giveUpAtMs = performance.now() + START_SECONDS_MAX * 1000;
+  for (let attempts = 1; !stop.aborted; attempts += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message || error.name : String(error);
+      if (performance.now() > giveUpAtMs) {
+        throw new Error(`cannot reach ${what} for ${START_SECONDS_MAX} s: ${reason}`, { cause: error });
+      }
+      if (Math.log2(attempts) % 1 === 0) log.warn(`cannot reach ${what} yet, trying again: ${reason}`);
+      await sleep(START_PAUSE_MS);
+    }
+  }
+  return undefined;
+}
+
+function queueName(queueUrl: string): string {
+  return new URL(queueUrl).pathname.split('/').at(-1) ?? queueUrl;
+}
+
+function drained(name: string, report: DrainReport): string {
+  const left = report.unsettled === 0 ? 'everything settled' : `${report.unsettled} messages left to come again`;
+  return `${name} stopped after ${report.seconds.toFixed(1)} s: ${left}`;
+}
