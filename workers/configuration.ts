@@ -36,8 +36,11 @@ export interface WorkerConfiguration {
 export function readConfiguration(environment: NodeJS.ProcessEnv): WorkerConfiguration {
   const parsed = environmentSchema.safeParse(environment);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new Error(`cannot start: the environment is incomplete or wrong (${faults.join('; ')})`);
+    const faults = parsed.error.issues.map(({ path, message }) => {
+      const name = path.join('.');
+      return environment[name] === undefined ? `${name} is not set` : `${name}: ${message}`;
+    });
+    throw new Error(`cannot start, because the environment is incomplete or wrong: ${faults.join('; ')}`);
   }
   const values = parsed.data;
   return {

@@ -356,7 +356,7 @@ export class Consumer<Payload> {
     try {
       await recordRejection(rejection);
       await queue.sendDeadLetter(deadLetterFor(message, rejection));
-      log.warn({ messageId: message.messageId, reason, errorClass }, 'rejected');
+      log.info({ messageId: message.messageId, reason, errorClass }, 'rejected');
       return true;
     } catch (error) {
       log.warn({ err: error, messageId: message.messageId }, 'could not reject; the message comes again');

@@ -52,13 +52,18 @@ export class Telemetry {
     const counts = this.#counts;
     if (Object.values(counts).every((value) => value === 0)) return;
     this.#counts = none();
-    const metrics = Object.keys(counts).map((name) => ({ Name: name, Unit: 'Count' }));
+    const metrics = [
+      ...Object.keys(counts).map((name) => ({ Name: name, Unit: 'Count' })),
+      { Name: 'memoryPeakMegabytes', Unit: 'Megabytes' },
+    ];
+    const memoryPeakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
     const directive = { Namespace: METRIC_NAMESPACE, Dimensions: [['worker']], Metrics: metrics };
     this.#writeLine(
       JSON.stringify({
         _aws: { Timestamp: Math.round(nowMs), CloudWatchMetrics: [directive] },
         worker: this.#worker,
         ...counts,
+        memoryPeakMegabytes,
       }),
     );
   }

@@ -57,7 +57,11 @@ export function openPool(database: Database, region: string | undefined): pg.Poo
 
 /** Where and as whom, without any bound on time: what `openPool` and the migrations have in common. */
 export function connectionFor(database: Database, region: string | undefined): pg.ClientConfig {
-  if (database.name === 'url') return { connectionString: database.url };
+  if (database.name === 'url') {
+    // The URL says all: PGSSLMODE is for the database that the separate variables name.
+    const tls = new URL(database.url).searchParams.has('sslmode');
+    return { connectionString: database.url, ...(tls ? {} : { ssl: false }) };
+  }
   const credentials = new MasterSecret(database.secretArn, region);
   const ca = database.certificateFile === undefined ? amazonCertificates.ca : readFileSync(database.certificateFile);
   const ssl: ConnectionOptions = { ca, rejectUnauthorized: true };

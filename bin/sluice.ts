@@ -1,0 +1,151 @@
+#!/usr/bin/env node
+/** The command line: wiring only. Every command has help with examples, and an exit status that means something. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { resources } from '../local/resources.ts';
+import { send } from '../local/send.ts';
+import { startLocal } from '../local/start.ts';
+import { RetailFileError } from '../producer/retail-file.ts';
+
+const EXIT_DONE = 0;
+const EXIT_NOT_EXACT = 1;
+const EXIT_BAD_INPUT = 2;
+const EXIT_CANNOT_RUN = 3;
+/** As a shell reports a command that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
+
+const EXIT_STATUS_HELP = `
+Exit status:
+  0    done; every message is stored, or rejected for a reason of its own
+  1    the balance is not exact: something is lost, stored twice, out of order, or was received too often
+  2    the command or its input file is wrong; nothing was sent
+  3    could not run, or not to the end: a port, a server, the network
+  130  interrupted`;
+
+const program = new Command('sluice')
+  .description('Runs the synthesized app on this machine, and sends orders to it, here or on AWS.')
+  .option('--verbose', 'show where an error came from', false)
+  .showHelpAfterError('(add --help for how to use it)')
+  .addHelpText('after', EXIT_STATUS_HELP)
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride();
+
+const stageOption = () => new Option('--stage <name>', 'stage of the app').default('dev');
+
+program
+  .command('start')
+  .description('run queues, database and workers on this machine, and send a file of orders through them')
+  .addOption(stageOption())
+  .option('--input <file>', 'orders to send, csv or csv.gz (default: the sample day that comes with Sluice)')
+  .option('--workers <number>', 'workers per fleet (default: what the template says)', wholeNumber(1, 64))
+  .option('--once', 'end when everything has arrived', false)
+  .option('--report <file>', 'write balance and timings as JSON')
+  .option('--keep', 'leave data and logs behind', false)
+  .option('--data <folder>', "keep the database's files there, and go on with them the next time")
+  .option('--sqs-port <port>', 'port of the embedded SQS server (default: a free one)', wholeNumber(1, 65_535))
+  .option('--postgres-port <port>', 'port of the embedded PostgreSQL (default: a free one)', wholeNumber(1, 65_535))
+  .addHelpText(
+    'after',
+    `
+Environment:
+  DATABASE_URL        use this PostgreSQL, empty or migrated, instead of the embedded one
+  AWS_ENDPOINT_URL    use this SQS-compatible server instead of the embedded one
+
+Examples:
+  npm start                                         the sample, until Ctrl-C
+  npm start -- --once --report report.json          the sample, then end
+  npm start -- --once --input orders.csv.gz         your own file
+  DATABASE_URL=postgres://localhost/test npm start  your own database`,
+  )
+  .action(async (options) => {
+    const interrupt = interruptSignal();
+    const { exact, interrupted } = await startLocal({
+      stage: options.stage,
+      input: options.input,
+      workers: options.workers,
+      once: options.once,
+      reportFile: options.report,
+      keep: options.keep,
+      dataFolder: options.data,
+      sqsPort: options.sqsPort,
+      postgresPort: options.postgresPort,
+      environment: process.env,
+      output: process.stdout,
+      signal: interrupt,
+    });
+    if (!exact) process.exitCode = EXIT_NOT_EXACT;
+    else process.exitCode = interrupted && options.once ? EXIT_INTERRUPTED : EXIT_DONE;
+  });
+
+program
+  .command('send')
+  .description('send a file of orders to the queues of a stage')
+  .argument('<file>', 'orders, csv or csv.gz')
+  .addOption(stageOption())
+  .option('--local', 'to the run that `npm start` has going on this machine', false)
+  .option('--json', 'print the summary as JSON', false)
+  .addHelpText(
+    'after',
+    `
+The columns are InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID and Country.
+The whole file is checked first: nothing of a file that cannot be read is sent.
+
+Examples:
+  npm run sluice -- send orders.csv --local         to a run on this machine
+  npm run sluice -- send orders.csv.gz --stage prod to AWS, with the SDK's own credentials and region`,
+  )
+  .action(async (file: string, options) => {
+    const { interrupted } = await send({
+      file,
+      stage: options.stage,
+      local: options.local,
+      json: options.json,
+      environment: process.env,
+      output: process.stdout,
+      progress: process.stderr,
+      signal: interruptSignal(),
+    });
+    process.exitCode = interrupted ? EXIT_INTERRUPTED : EXIT_DONE;
+  });
+
+program
+  .command('resources')
+  .description("list the template's resource types: what each is on this machine, or why it needs AWS")
+  .addOption(stageOption())
+  .option('--json', 'print as JSON', false)
+  .addHelpText('after', '\nExamples:\n  npm run sluice -- resources\n  npm run sluice -- resources --stage prod --json')
+  .action((options) => resources({ stage: options.stage, json: options.json, output: process.stdout }));
+
+/** Ctrl-C and SIGTERM; a second one ends the process, and what it leaves is cleared away by its reaper. */
+function interruptSignal(): AbortSignal {
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
+      interrupt.abort();
+    });
+  }
+  return interrupt.signal;
+}
+
+function wholeNumber(minimum: number, maximum: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
+  };
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitStatusOf(error);
+}
+
+/** Tells a person what happened, once, and says what that means for a script. */
+function exitStatusOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_BAD_INPUT;
+  const verbose = program.opts<{ verbose: boolean }>().verbose;
+  console.error(error instanceof Error && !verbose ? `sluice: ${error.message}` : error);
+  if (error instanceof Error && error.name === 'AbortError') return EXIT_INTERRUPTED;
+  return error instanceof RetailFileError ? EXIT_BAD_INPUT : EXIT_CANNOT_RUN;
+}

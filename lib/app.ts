@@ -1,0 +1,54 @@
+/**
+ * The stacks of one stage, cut by lifecycle: what changes together is deployed together.
+ *
+ *   compute ──▶ data ──▶ network
+ *      │  └────────────────▲
+ *      └────▶ messaging
+ *
+ * Holds always: the templates depend on the configuration and the sources alone; no account, no region, no look-up
+ * and no clock takes part, so the same bytes come out anywhere.
+ */
+import type { App } from 'aws-cdk-lib';
+import type { StageConfiguration } from './config.ts';
+import { ComputeStack } from './stacks/compute-stack.ts';
+import { DataStack } from './stacks/data-stack.ts';
+import { MessagingStack } from './stacks/messaging-stack.ts';
+import { NetworkStack } from './stacks/network-stack.ts';
+
+export interface Stacks {
+  readonly network: NetworkStack;
+  readonly data: DataStack;
+  readonly messaging: MessagingStack;
+  readonly compute: ComputeStack;
+}
+
+/** Builds the four stacks of `configuration` into `app`. */
+export function buildApp(app: App, configuration: StageConfiguration): Stacks {
+  const { stage } = configuration;
+  const name = (part: string) => `sluice-${stage}-${part}`;
+
+  const network = new NetworkStack(app, name('network'), {
+    description: `Sluice ${stage}: the network`,
+    network: configuration.network,
+  });
+  const data = new DataStack(app, name('data'), {
+    description: `Sluice ${stage}: the database`,
+    database: configuration.database,
+    network,
+  });
+  const messaging = new MessagingStack(app, name('messaging'), {
+    description: `Sluice ${stage}: the queues and their key`,
+    stage,
+    queues: configuration.queues,
+    queueRemovalPolicy: configuration.queueRemovalPolicy,
+  });
+  const compute = new ComputeStack(app, name('compute'), {
+    description: `Sluice ${stage}: the worker fleets`,
+    stage,
+    fleets: configuration.fleets,
+    network,
+    messaging,
+    store: data.store,
+  });
+  return { network, data, messaging, compute };
+}

@@ -1,0 +1,287 @@
+/**
+ * What differs between stages: one object per stage, checked before anything is built from it.
+ *
+ * Holds always: nothing in lib/ reads the environment or the CDK context; what a stage can vary is here and only
+ * here. A new stage is one more object in `stages`. Units stand last in the names.
+ */
+import { isIPv4 } from 'node:net';
+import { z } from 'zod';
+import {
+  MESSAGE_SIZE_MAX_BYTES,
+  RETENTION_MAX_DAYS,
+  VISIBILITY_TIMEOUT_MAX_SECONDS,
+  VISIBILITY_TIMEOUT_MIN_SECONDS,
+} from './constructs/queue-limits.ts';
+
+/** A setting, a stage or a combination of settings that is not allowed; its message is for a person. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+}
+
+/** An idle long poll ends by itself within 20 s; EC2 kills a stopping instance after some minutes, whatever it does. */
+const DRAIN_MIN_SECONDS = 25;
+const DRAIN_MAX_SECONDS = 900;
+/** RDS refuses a storage ceiling closer than this to what it starts with. */
+const STORAGE_CEILING_RATIO = 1.1;
+/** RFC 1918; no wider than a VPC may be, no narrower than its six subnets need. */
+const PRIVATE_RANGE = /^(10\.\d+|172\.(1[6-9]|2\d|3[01])|192\.168)\.\d+\.\d+\/(1[6-9]|2[0-2])$/;
+const PRIVATE_RANGE_ALLOWED = 'a private IPv4 range with a prefix of /16 to /22, such as 10.60.0.0/16';
+
+// An error text of a schema is what is allowed; `problemIn` puts stage, field and value in front of it.
+
+function whole(minimum: number, maximum: number) {
+  const allowed = minimum === maximum ? String(minimum) : `${minimum} to ${maximum}`;
+  return z.int(`a whole number, ${allowed}`).min(minimum, allowed).max(maximum, allowed);
+}
+
+function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return z.enum(values, `one of ${values.join(', ')}`);
+}
+
+function text(pattern: RegExp, allowed: string) {
+  return z.string(allowed).regex(pattern, allowed);
+}
+
+const flag = () => z.boolean('true or false');
+
+/** An object that knows all its settings: one that it does not know is a mistake, most often of spelling. */
+function settings<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape, `settings ${Object.keys(shape).join(', ')}`);
+}
+
+const queueSettings = settings({
+  /** How long a received message stays hidden from other consumers; 60 to 43200, dev 60, prod 120. */
+  visibilityTimeoutSeconds: whole(VISIBILITY_TIMEOUT_MIN_SECONDS, VISIBILITY_TIMEOUT_MAX_SECONDS),
+  /** How long a message waits for a worker before SQS drops it; 1 to 14, default 4. */
+  retentionDays: whole(1, RETENTION_MAX_DAYS),
+  /** How long a dead letter waits for a person; `retentionDays` to 14, default 14. */
+  deadLetterRetentionDays: whole(1, RETENTION_MAX_DAYS),
+  /** How often a message is received before it becomes a dead letter; 2 to 1000, default 5. */
+  maxReceiveCount: whole(2, 1000),
+  /** The largest message that the queue takes; 1024 to 1048576, default 1048576. */
+  maximumMessageSizeBytes: whole(1024, MESSAGE_SIZE_MAX_BYTES),
+  /** How long SQS uses a data key before it asks KMS for another; 1 to 1440, dev 60 (cheaper), prod 5 (a key withdrawn works sooner). */
+  dataKeyReuseMinutes: whole(1, 1440),
+}).superRefine((queue, context) => {
+  // A dead letter on a standard queue keeps its age: a shorter retention would drop it as it arrives.
+  if (queue.deadLetterRetentionDays < queue.retentionDays) {
+    context.addIssue({
+      code: 'custom',
+      path: ['deadLetterRetentionDays'],
+      message: `${queue.retentionDays} (retentionDays) to ${RETENTION_MAX_DAYS}`,
+    });
+  }
+});
+
+const fleetSettings = settings({
+  /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
+  instanceType: text(/^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance type such as t4g.micro'),
+  /** The fewest instances, also when nothing is to do; 1 to 100, dev 1, prod 2. */
+  minimum: whole(1, 100),
+  /** The most instances that a backlog can ask for; `minimum` to 100, dev 2, prod 10. */
+  maximum: whole(1, 100),
+  /** The visible messages that call for one more instance; 10 to 1000000, dev 1000, prod 5000. */
+  backlogPerInstanceMessages: whole(10, 1_000_000),
+  /** The size of the encrypted root volume; 8 to 100, default 8. */
+  rootVolumeGib: whole(8, 100),
+  /** How long a worker that is told to stop may take for what it holds; 25 to 900, default 60. */
+  drainSeconds: whole(DRAIN_MIN_SECONDS, DRAIN_MAX_SECONDS),
+  /** The least severe line that a worker logs: debug, info, warn or error; default info. */
+  logLevel: oneOf(['debug', 'info', 'warn', 'error']),
+}).superRefine((fleet, context) => {
+  if (fleet.minimum > fleet.maximum) {
+    context.addIssue({ code: 'custom', path: ['minimum'], message: `1 to ${fleet.maximum} (maximum)` });
+  }
+});
+
+const databaseSettings = settings({
+  /** The class of the instance, Graviton; dev db.t4g.micro, prod db.m7g.large. */
+  instanceClass: text(/^db\.[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance class such as db.t4g.micro'),
+  /** The storage that the database starts with; 20 to 65536, dev 20, prod 100. */
+  allocatedStorageGib: whole(20, 65_536),
+  /** The size up to which RDS grows the storage by itself, at least a tenth above the start; 22 to 65536, dev 50, prod 500. */
+  maxAllocatedStorageGib: whole(22, 65_536),
+  /** Whether a standby in a second availability zone takes over when the first fails; dev false, prod true. */
+  multiAz: flag(),
+  /** How many days of point-in-time recovery are kept; 1 to 35, dev 1, prod 14. */
+  backupRetentionDays: whole(1, 35),
+  /** Whether RDS refuses to delete the database; dev false, prod true. */
+  deletionProtection: flag(),
+  /** What becomes of the database when its stack is deleted; dev destroy, prod snapshot. */
+  removalPolicy: oneOf(['destroy', 'snapshot', 'retain']),
+}).superRefine((database, context) => {
+  const ceilingMin = Math.ceil(database.allocatedStorageGib * STORAGE_CEILING_RATIO);
+  if (database.maxAllocatedStorageGib < ceilingMin) {
+    context.addIssue({
+      code: 'custom',
+      path: ['maxAllocatedStorageGib'],
+      message: `${ceilingMin} (a tenth above allocatedStorageGib) to 65536`,
+    });
+  }
+});
+
+const networkSettings = settings({
+  /** The addresses of the VPC; a private range with a prefix of /16 to /22, default 10.60.0.0/16. */
+  cidr: text(PRIVATE_RANGE, PRIVATE_RANGE_ALLOWED).refine(
+    (cidr) => isIPv4(cidr.replace(/\/.*/, '')),
+    PRIVATE_RANGE_ALLOWED,
+  ),
+  /** How many availability zones the subnets span; 2, the most that a template without an account can name. */
+  availabilityZones: whole(2, 2),
+  /** How many NAT gateways carry what the workers send; 1 to `availabilityZones`, dev 1, prod 2. */
+  natGateways: whole(1, 2),
+});
+
+const stageSettings = settings({
+  /** The work queues, each with its dead-letter queue. */
+  queues: settings({
+    /** The standard queue that every order goes to. */
+    orders: queueSettings,
+    /** The FIFO queue that carries each customer's orders in order. */
+    ledger: queueSettings,
+  }),
+  /** The worker fleets, one per queue. */
+  fleets: settings({
+    /** Writes orders and their lines. */
+    orders: fleetSettings,
+    /** Keeps each customer's running balance. */
+    ledger: fleetSettings,
+  }),
+  /** The PostgreSQL database that both fleets write to. */
+  database: databaseSettings,
+  /** The VPC that fleets and database live in. */
+  network: networkSettings,
+  /** What becomes of the queues and their key when the stack is deleted; dev destroy, prod retain. */
+  queueRemovalPolicy: oneOf(['destroy', 'retain']),
+});
+
+export type QueueSettings = z.infer<typeof queueSettings>;
+export type FleetSettings = z.infer<typeof fleetSettings>;
+export type DatabaseSettings = z.infer<typeof databaseSettings>;
+export type NetworkSettings = z.infer<typeof networkSettings>;
+export type StageSettings = z.infer<typeof stageSettings>;
+
+/** Everything that the stacks of one stage are built from. */
+export interface StageConfiguration extends StageSettings {
+  /** The name of the stage; part of the name of every stack and every queue. */
+  readonly stage: string;
+}
+
+const commonQueue = {
+  retentionDays: 4,
+  deadLetterRetentionDays: 14,
+  maxReceiveCount: 5,
+  maximumMessageSizeBytes: MESSAGE_SIZE_MAX_BYTES,
+};
+const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, dataKeyReuseMinutes: 60 };
+const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
+
+const devFleet: FleetSettings = {
+  instanceType: 't4g.micro',
+  minimum: 1,
+  maximum: 2,
+  backlogPerInstanceMessages: 1000,
+  rootVolumeGib: 8,
+  drainSeconds: 60,
+  logLevel: 'info',
+};
+const prodFleet: FleetSettings = {
+  instanceType: 'm7g.medium',
+  minimum: 2,
+  maximum: 10,
+  backlogPerInstanceMessages: 5000,
+  rootVolumeGib: 8,
+  drainSeconds: 60,
+  logLevel: 'info',
+};
+
+const stages = {
+  dev: {
+    queues: { orders: devQueue, ledger: devQueue },
+    fleets: { orders: devFleet, ledger: devFleet },
+    database: {
+      instanceClass: 'db.t4g.micro',
+      allocatedStorageGib: 20,
+      maxAllocatedStorageGib: 50,
+      multiAz: false,
+      backupRetentionDays: 1,
+      deletionProtection: false,
+      removalPolicy: 'destroy',
+    },
+    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 1 },
+    queueRemovalPolicy: 'destroy',
+  },
+  prod: {
+    queues: { orders: prodQueue, ledger: prodQueue },
+    fleets: { orders: prodFleet, ledger: prodFleet },
+    database: {
+      instanceClass: 'db.m7g.large',
+      allocatedStorageGib: 100,
+      maxAllocatedStorageGib: 500,
+      multiAz: true,
+      backupRetentionDays: 14,
+      deletionProtection: true,
+      removalPolicy: 'snapshot',
+    },
+    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 2 },
+    queueRemovalPolicy: 'retain',
+  },
+} satisfies Record<string, StageSettings>;
+
+export type Stage = keyof typeof stages;
+export const stageNames = Object.keys(stages) as readonly Stage[];
+export const DEFAULT_STAGE: Stage = 'dev';
+
+/**
+ * The checked configuration of a stage.
+ *
+ * @throws ConfigurationError when there is no such stage, or when its object is not valid.
+ */
+export function configurationOf(stage: string): StageConfiguration {
+  const named = stageNames.find((name) => name === stage);
+  if (named === undefined) {
+    throw new ConfigurationError(`stage ${JSON.stringify(stage)} is unknown; allowed: ${stageNames.join(', ')}`);
+  }
+  return checkedConfiguration(named, stages[named]);
+}
+
+/**
+ * A candidate, checked: every field within its range, no unknown field, fields that fit each other.
+ *
+ * @throws ConfigurationError with one line per problem: stage, field, value and what is allowed.
+ */
+export function checkedConfiguration(stage: string, candidate: unknown): StageConfiguration {
+  // A stage is part of physical names: `sluice-<stage>-ledger-dlq.fifo` has to stay within 80 characters.
+  if (!/^[a-z][a-z0-9]{0,19}$/.test(stage)) {
+    throw new ConfigurationError(
+      `stage name ${JSON.stringify(stage)} cannot be used; allowed: 1 to 20 lower-case letters and digits, a letter first`,
+    );
+  }
+  const result = stageSettings.safeParse(candidate);
+  if (!result.success) {
+    throw new ConfigurationError(
+      result.error.issues.map((issue) => `stage ${stage}: ${problemIn(candidate, issue)}`).join('\n'),
+    );
+  }
+  return { stage, ...result.data };
+}
+
+function problemIn(candidate: unknown, issue: z.core.$ZodIssue): string {
+  const field = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const unknown = issue.keys.map((key) => (field === '' ? key : `${field}.${key}`)).join(', ');
+    return `${unknown} is not a setting; allowed: ${issue.message.replace(/^settings /, '')}`;
+  }
+  const value = valueAt(candidate, issue.path);
+  const found = value === undefined ? 'missing' : JSON.stringify(value);
+  return `${field === '' ? 'the configuration' : field} is ${found}; allowed: ${issue.message}`;
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value = root;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = Reflect.get(value, key);
+  }
+  return value;
+}

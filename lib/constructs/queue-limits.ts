@@ -1,0 +1,14 @@
+/** What SQS and the workers allow a queue, for the construct and for the configuration that feeds it. */
+
+/** Three receive deadlines of 20 seconds fit into one lease. */
+export const VISIBILITY_TIMEOUT_MIN_SECONDS = 60;
+/** SQS hides a message for at most 12 hours. */
+export const VISIBILITY_TIMEOUT_MAX_SECONDS = 43_200;
+/** SQS keeps nothing for longer. */
+export const RETENTION_MAX_DAYS = 14;
+/** SQS takes nothing larger: 1 MiB, attributes included. */
+export const MESSAGE_SIZE_MAX_BYTES = 1_048_576;
+/** The longest that SQS holds a receive open: fewest empty answers, fewest requests. */
+export const RECEIVE_WAIT_SECONDS = 20;
+/** SQS's limit on a queue name, `.fifo` included. */
+export const QUEUE_NAME_MAX_CHARACTERS = 80;

@@ -1,0 +1,101 @@
+/**
+ * A worker as one file: the entry and all that it imports, with its source map and the migrations beside it.
+ *
+ * Holds always: the bytes depend on the sources alone, not on where the repository lies, where the output goes or
+ * who builds it, so that the asset's hash changes exactly when the worker does.
+ */
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AssetHashType, type BundlingOptions, BundlingOutput, DockerImage } from 'aws-cdk-lib';
+import { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import type { Construct } from 'constructs';
+import * as esbuild from 'esbuild';
+import { z } from 'zod';
+
+/** The bundled entry within the asset. */
+export const BUNDLE_ENTRY = 'index.mjs';
+
+const repositoryFolder = fileURLToPath(new URL('../../', import.meta.url));
+const migrationsFolder = join(repositoryFolder, 'workers/store/migrations');
+
+/** The S3 asset of a worker, built when the app is synthesized. `entry` is relative to the repository. */
+export function workerBundle(scope: Construct, id: string, entry: string): Asset {
+  const bundling: BundlingOptions = {
+    // Demanded by the type; never pulled, because `local` builds or throws.
+    image: DockerImage.fromRegistry('docker-is-not-used'),
+    // The CDK tells bundles apart by these options, and leaves `local` out: without it two entries in one folder
+    // would share the first one's bundle.
+    command: [entry],
+    outputType: BundlingOutput.NOT_ARCHIVED,
+    local: {
+      tryBundle: (outputFolder) => {
+        bundleWorker(entry, outputFolder);
+        return true;
+      },
+    },
+  };
+  const path = dirname(join(repositoryFolder, entry));
+  return new Asset(scope, id, { path, assetHashType: AssetHashType.OUTPUT, bundling });
+}
+
+/**
+ * Bundles `entry` into `outputFolder`.
+ *
+ * @throws Error that says which entry and the first thing that is wrong with it.
+ */
+export function bundleWorker(entry: string, outputFolder: string): void {
+  if (!existsSync(join(repositoryFolder, entry))) {
+    throw new Error(`cannot bundle ${entry}: there is no such file. Name the entry relative to the repository.`);
+  }
+  // The source map names its sources relative to the output: a fixed place, never written to, keeps the bytes equal.
+  const outfile = join(repositoryFolder, 'bundle', BUNDLE_ENTRY);
+  for (const file of esbuilt(entry, outfile)) {
+    writeFileSync(join(outputFolder, basename(file.path)), file.contents);
+  }
+  const migrations = join(outputFolder, 'migrations');
+  mkdirSync(migrations, { recursive: true });
+  cpSync(migrationsFolder, migrations, { recursive: true });
+}
+
+function esbuilt(entry: string, outfile: string): esbuild.OutputFile[] {
+  try {
+    return esbuild.buildSync({
+      entryPoints: [entry],
+      outfile,
+      write: false,
+      absWorkingDir: repositoryFolder,
+      bundle: true,
+      platform: 'node',
+      target: 'node24',
+      format: 'esm',
+      // ES modules first: they can be shaken, which keeps the AWS SDK's unused half out.
+      mainFields: ['module', 'main'],
+      sourcemap: 'linked',
+      sourcesContent: false,
+      legalComments: 'none',
+      logLevel: 'silent',
+      // Loaded by pg only when somebody has installed it.
+      external: ['pg-native'],
+      // CommonJS packages call require for Node's own modules, and an ES module has none.
+      banner: {
+        js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
+      },
+    }).outputFiles;
+  } catch (cause) {
+    throw new Error(`cannot bundle ${entry}: ${firstProblem(cause)}`, { cause });
+  }
+}
+
+const buildFailureSchema = z.object({
+  errors: z
+    .array(z.object({ text: z.string(), location: z.object({ file: z.string(), line: z.int() }).nullable() }))
+    .min(1),
+});
+
+function firstProblem(error: unknown): string {
+  const failure = buildFailureSchema.safeParse(error);
+  if (!failure.success) return String(error);
+  const { text, location } = failure.data.errors[0]!;
+  return location === null ? text : `${location.file}:${location.line}: ${text}`;
+}

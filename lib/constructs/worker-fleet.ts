@@ -1,0 +1,213 @@
+/**
+ * A fleet of EC2 instances that take work out of one queue and store it in one database.
+ *
+ * What an instance runs is written once, as data, in its user data (fleet-user-data.ts). A change of it, of the
+ * bundle or of the image changes the launch template, and the group replaces its instances one after another.
+ *
+ * Nobody logs in: no key pair, no SSH, no session. An instance that misbehaves is replaced.
+ */
+import { Duration, Stack } from 'aws-cdk-lib';
+import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import { Construct } from 'constructs';
+import { scaleOnBacklog } from './fleet-scaling.ts';
+import { fleetUserData } from './fleet-user-data.ts';
+import type { PostgresStore } from './postgres-store.ts';
+import type { WorkQueue } from './work-queue.ts';
+import { BUNDLE_ENTRY, workerBundle } from './worker-bundle.ts';
+
+/** From launch to the first message: boot, Node from the package repository, the bundle. */
+const INSTANCE_WARM_UP = Duration.minutes(3);
+/** Above 100: a refresh starts the new instance before it stops the old, also in a group of one. */
+const REFRESH_MAX_HEALTHY_PERCENTAGE = 150;
+
+export interface WorkerFleetProps {
+  /** Name of the fleet; lower-case letters, digits and hyphens. */
+  readonly fleetName: string;
+
+  /** Name of the stage, for the workers' log lines. */
+  readonly stage: string;
+
+  /** Source file that the instances run, relative to the repository, bundled with all that it imports. */
+  readonly entry: string;
+
+  /** Queue that the fleet works off. */
+  readonly workQueue: WorkQueue;
+
+  /** Database that the fleet writes to. */
+  readonly store: PostgresStore;
+
+  /** Network that the instances are in. */
+  readonly vpc: ec2.IVpc;
+
+  /** Subnets that the instances are in; they need a way to SQS, Secrets Manager and S3. */
+  readonly vpcSubnets: ec2.SubnetSelection;
+
+  /** Type of the instances; Graviton, because the image is arm64. */
+  readonly instanceType: ec2.InstanceType;
+
+  /** The fewest instances, also when there is nothing to do; at least 1. */
+  readonly minimum: number;
+
+  /** The most instances that a backlog can ask for; at least `minimum`. */
+  readonly maximum: number;
+
+  /** Visible messages that call for one more instance. */
+  readonly backlogPerInstanceMessages: number;
+
+  /**
+   * Size of the encrypted root volume, in GiB.
+   *
+   * @default 8
+   */
+  readonly rootVolumeGib?: number;
+
+  /**
+   * How long a worker that is told to stop may take for what it holds.
+   *
+   * @default 60 seconds
+   */
+  readonly drainTimeout?: Duration;
+
+  /**
+   * The least severe line that a worker logs.
+   *
+   * @default info
+   */
+  readonly logLevel?: string;
+}
+
+export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConnectable {
+  readonly autoScalingGroup: autoscaling.AutoScalingGroup;
+  readonly role: iam.Role;
+  readonly grantPrincipal: iam.IPrincipal;
+  readonly connections: ec2.Connections;
+
+  constructor(scope: Construct, id: string, props: WorkerFleetProps) {
+    super(scope, id);
+    this.#check(props);
+
+    const bundle = workerBundle(this, 'Bundle', props.entry);
+    this.role = this.#workerRole(props, bundle);
+    this.grantPrincipal = this.role;
+    const securityGroup = this.#securityGroup(props);
+    this.connections = securityGroup.connections;
+    this.autoScalingGroup = this.#group(props, this.#launchTemplate(props, bundle, securityGroup));
+    scaleOnBacklog(this, {
+      autoScalingGroup: this.autoScalingGroup,
+      queue: props.workQueue.queue,
+      backlogPerInstanceMessages: props.backlogPerInstanceMessages,
+    });
+  }
+
+  #check(props: WorkerFleetProps): void {
+    const { minimum, maximum } = props;
+    if (!Number.isInteger(minimum) || minimum < 1) {
+      throw new Error(`${this.node.path}: minimum is ${minimum}; allowed: a whole number, at least 1`);
+    }
+    if (!Number.isInteger(maximum) || maximum < minimum) {
+      throw new Error(
+        `${this.node.path}: maximum is ${maximum}; allowed: a whole number, at least minimum, ${minimum}`,
+      );
+    }
+    if (props.instanceType.architecture !== ec2.InstanceArchitecture.ARM_64) {
+      throw new Error(
+        `${this.node.path}: instanceType is ${props.instanceType.toString()}; allowed: a Graviton type such as t4g.micro, because the image is arm64`,
+      );
+    }
+  }
+
+  /** What the worker does, and nothing else: no managed policy, no session, no other object of the asset bucket. */
+  #workerRole(props: WorkerFleetProps, bundle: Asset): iam.Role {
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
+      description: `Worker of the fleet ${props.fleetName}: its queue, its database's password, its own bundle`,
+    });
+    props.workQueue.grantConsume(role);
+    props.store.grantReadSecret(role);
+    role.addToPrincipalPolicy(
+      new iam.PolicyStatement({
+        actions: ['s3:GetObject'],
+        resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
+      }),
+    );
+    return role;
+  }
+
+  #securityGroup(props: WorkerFleetProps): ec2.SecurityGroup {
+    const securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', {
+      vpc: props.vpc,
+      description: `Workers of the fleet ${props.fleetName}: nothing in; out to AWS over HTTPS and to the database`,
+      allowAllOutbound: false,
+    });
+    securityGroup.addEgressRule(
+      ec2.Peer.anyIpv4(),
+      ec2.Port.tcp(443),
+      'SQS, Secrets Manager, S3 and the package repository',
+    );
+    securityGroup.connections.allowToDefaultPort(props.store, `Workers of the fleet ${props.fleetName}`);
+    return securityGroup;
+  }
+
+  #launchTemplate(props: WorkerFleetProps, bundle: Asset, securityGroup: ec2.SecurityGroup): ec2.LaunchTemplate {
+    const userData = fleetUserData({
+      name: props.fleetName,
+      entry: BUNDLE_ENTRY,
+      bundleBucket: bundle.s3BucketName,
+      bundleKey: bundle.s3ObjectKey,
+      minimum: props.minimum,
+      maximum: props.maximum,
+      drainSeconds: (props.drainTimeout ?? Duration.seconds(60)).toSeconds(),
+      environment: {
+        STAGE: props.stage,
+        AWS_REGION: Stack.of(this).region,
+        QUEUE_URL: props.workQueue.queue.queueUrl,
+        DEAD_LETTER_QUEUE_URL: props.workQueue.deadLetterQueue.queueUrl,
+        LOG_LEVEL: props.logLevel ?? 'info',
+        ...props.store.environment,
+      },
+    });
+    return new ec2.LaunchTemplate(this, 'LaunchTemplate', {
+      machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }),
+      instanceType: props.instanceType,
+      userData: ec2.UserData.custom(userData),
+      role: this.role,
+      securityGroup,
+      // One hop: what a worker might start in a container or forward from elsewhere gets no credentials.
+      httpTokens: ec2.LaunchTemplateHttpTokens.REQUIRED,
+      httpPutResponseHopLimit: 1,
+      blockDevices: [
+        {
+          deviceName: '/dev/xvda',
+          volume: ec2.BlockDeviceVolume.ebs(props.rootVolumeGib ?? 8, {
+            encrypted: true,
+            volumeType: ec2.EbsDeviceVolumeType.GP3,
+            deleteOnTermination: true,
+          }),
+        },
+      ],
+    });
+  }
+
+  /** The desired capacity stays unset: a deploy must not undo what a backlog asked for. */
+  #group(props: WorkerFleetProps, launchTemplate: ec2.LaunchTemplate): autoscaling.AutoScalingGroup {
+    return new autoscaling.AutoScalingGroup(this, 'Group', {
+      vpc: props.vpc,
+      vpcSubnets: props.vpcSubnets,
+      launchTemplate,
+      minCapacity: props.minimum,
+      maxCapacity: props.maximum,
+      groupMetrics: [autoscaling.GroupMetrics.all()],
+      healthChecks: autoscaling.HealthChecks.ec2({ gracePeriod: INSTANCE_WARM_UP }),
+      defaultInstanceWarmup: INSTANCE_WARM_UP,
+      // CloudFormation reads it from the template that it rolls back to: it has to stay in every version.
+      updatePolicy: autoscaling.UpdatePolicy.instanceRefresh({
+        strategy: autoscaling.InstanceRefreshStrategy.ROLLING,
+        minHealthyPercentage: 100,
+        maxHealthyPercentage: REFRESH_MAX_HEALTHY_PERCENTAGE,
+      }),
+    });
+  }
+}

@@ -1,0 +1,65 @@
+/** The worker fleets: one per queue, all writing to the one database. */
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type { Construct } from 'constructs';
+import type { FleetSettings, StageSettings } from '../config.ts';
+import type { PostgresStore } from '../constructs/postgres-store.ts';
+import type { WorkQueue } from '../constructs/work-queue.ts';
+import { WorkerFleet } from '../constructs/worker-fleet.ts';
+import type { MessagingStack } from './messaging-stack.ts';
+import type { NetworkStack } from './network-stack.ts';
+
+export interface ComputeStackProps extends StackProps {
+  /** Name of the stage. */
+  readonly stage: string;
+
+  /** One object per fleet. */
+  readonly fleets: StageSettings['fleets'];
+
+  /** Network that the instances are in. */
+  readonly network: NetworkStack;
+
+  /** Queues that the fleets work off. */
+  readonly messaging: MessagingStack;
+
+  /** Database that the fleets write to. */
+  readonly store: PostgresStore;
+}
+
+export class ComputeStack extends Stack {
+  readonly orders: WorkerFleet;
+  readonly ledger: WorkerFleet;
+
+  constructor(scope: Construct, id: string, props: ComputeStackProps) {
+    super(scope, id, props);
+    const workerFleet = (id: string, fleetName: string, workQueue: WorkQueue, fleet: FleetSettings) =>
+      new WorkerFleet(this, id, {
+        fleetName,
+        stage: props.stage,
+        entry: `workers/${fleetName}/main.ts`,
+        workQueue,
+        store: props.store,
+        vpc: props.network.vpc,
+        vpcSubnets: props.network.workerSubnets,
+        instanceType: new ec2.InstanceType(fleet.instanceType),
+        minimum: fleet.minimum,
+        maximum: fleet.maximum,
+        backlogPerInstanceMessages: fleet.backlogPerInstanceMessages,
+        rootVolumeGib: fleet.rootVolumeGib,
+        drainTimeout: Duration.seconds(fleet.drainSeconds),
+        logLevel: fleet.logLevel,
+      });
+    this.orders = workerFleet('OrdersFleet', 'orders', props.messaging.orders, props.fleets.orders);
+    this.ledger = workerFleet('LedgerFleet', 'ledger', props.messaging.ledger, props.fleets.ledger);
+
+    this.#output('OrdersFleetGroupName', this.orders);
+    this.#output('LedgerFleetGroupName', this.ledger);
+  }
+
+  #output(id: string, fleet: WorkerFleet): void {
+    new CfnOutput(this, id, {
+      description: 'Auto Scaling group of the fleet',
+      value: fleet.autoScalingGroup.autoScalingGroupName,
+    });
+  }
+}

@@ -1,0 +1,49 @@
+/** What must outlive everything else: the database. */
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import type { DatabaseSettings } from '../config.ts';
+import { PostgresStore } from '../constructs/postgres-store.ts';
+import type { NetworkStack } from './network-stack.ts';
+
+export interface DataStackProps extends StackProps {
+  /** Size, safety and life of the database. */
+  readonly database: DatabaseSettings;
+
+  /** Network that the database is in. */
+  readonly network: NetworkStack;
+}
+
+const removalPolicies = {
+  destroy: RemovalPolicy.DESTROY,
+  snapshot: RemovalPolicy.SNAPSHOT,
+  retain: RemovalPolicy.RETAIN,
+} as const;
+
+export class DataStack extends Stack {
+  readonly store: PostgresStore;
+
+  constructor(scope: Construct, id: string, props: DataStackProps) {
+    super(scope, id, props);
+    const { database, network } = props;
+    this.store = new PostgresStore(this, 'Store', {
+      vpc: network.vpc,
+      vpcSubnets: network.databaseSubnets,
+      instanceClass: database.instanceClass,
+      allocatedStorageGib: database.allocatedStorageGib,
+      maxAllocatedStorageGib: database.maxAllocatedStorageGib,
+      multiAz: database.multiAz,
+      backupRetention: Duration.days(database.backupRetentionDays),
+      deletionProtection: database.deletionProtection,
+      removalPolicy: removalPolicies[database.removalPolicy],
+    });
+
+    new CfnOutput(this, 'DatabaseEndpoint', {
+      description: 'Host name of the database, reachable from the worker subnets',
+      value: this.store.instance.dbInstanceEndpointAddress,
+    });
+    new CfnOutput(this, 'DatabaseSecretArn', {
+      description: 'Secret with the name and the password of the master user',
+      value: this.store.secretArn,
+    });
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The balance: for every message that the queues accepted, by its id, where it is now.
+ *
+ * It trusts no worker. What is stored is read from the tables, what is rejected from the dead-letter queue and
+ * the table of reasons, what is waiting from the queue; whatever is nowhere is lost.
+ */
+import type pg from 'pg';
+import type { SentEntry } from './sent-journal.ts';
+import type { DeadLetterRead } from './sqs-control.ts';
+
+export interface QueueBalance {
+  readonly queue: string;
+  readonly sent: number;
+  readonly stored: number;
+  /** Deliveries whose effect was there already, as the workers counted them. */
+  readonly suppressed: number;
+  /** For a reason that lies in the message. */
+  readonly rejected: number;
+  /** In the dead-letter queue without a reason: received too often. */
+  readonly dead: number;
+  /** Still in the queue when the balance was taken. */
+  readonly waiting: number;
+  readonly lost: number;
+  readonly storedTwice: number;
+  /** Undefined where order is not promised. */
+  readonly outOfOrder: number | undefined;
+  /** How often each reason, and the first orders that had it. */
+  readonly reasons: readonly RejectionCount[];
+  readonly lostOrders: readonly string[];
+}
+
+export interface RejectionCount {
+  readonly reason: string;
+  readonly count: number;
+  readonly orderIds: readonly string[];
+}
+
+/** Enough for a person to look one up; the tables and the queue have the rest. */
+const ORDER_IDS_SHOWN_MAX = 5;
+
+export interface QueueEvidence {
+  readonly queue: string;
+  readonly sent: readonly SentEntry[];
+  /** How often each order is in the tables. */
+  readonly storedTimes: ReadonlyMap<string, number>;
+  /** From the table of rejections, by message id. */
+  readonly rejectionReasons: ReadonlyMap<string, string>;
+  readonly deadLetters: readonly DeadLetterRead[];
+  readonly deadLetterDepth: number;
+  readonly waiting: number;
+  readonly suppressed: number;
+  readonly outOfOrder: number | undefined;
+}
+
+export function takeBalance(evidence: QueueEvidence): QueueBalance {
+  const reasons = new Map<string, string[]>();
+  const missing: string[] = [];
+  let stored = 0;
+  let storedTwice = 0;
+  let dead = 0;
+  const sent = new Map(evidence.sent.map((entry) => [entry.messageId, entry]));
+  const letters = new Map(evidence.deadLetters.map((letter) => [letter.rejectedMessageId ?? letter.messageId, letter]));
+  // A FIFO dead-letter queue shows only the first of each group; the others are believed up to their number.
+  let unreadLetters = Math.max(0, evidence.deadLetterDepth - evidence.deadLetters.length);
+  for (const { messageId, orderId } of sent.values()) {
+    const times = evidence.storedTimes.get(orderId) ?? 0;
+    const letter = letters.get(messageId);
+    const reason = evidence.rejectionReasons.get(messageId) ?? letter?.rejectionReason;
+    if (times > 1) storedTwice += 1;
+    // Rejected comes first: a key that was used before has rows in the tables, but not this message's.
+    if (reason !== undefined && (letter !== undefined || unreadLetters > 0)) {
+      if (letter === undefined) unreadLetters -= 1;
+      reasons.set(reason, [...(reasons.get(reason) ?? []), orderId]);
+    } else if (times > 0) {
+      stored += 1;
+    } else if (letter !== undefined) {
+      dead += 1;
+    } else {
+      missing.push(orderId);
+    }
+  }
+  const rejected = [...reasons.values()].reduce((sum, orderIds) => sum + orderIds.length, 0);
+  const waiting = Math.min(evidence.waiting, missing.length);
+  return {
+    queue: evidence.queue,
+    sent: sent.size,
+    stored,
+    suppressed: evidence.suppressed,
+    rejected,
+    dead,
+    waiting,
+    lost: missing.length - waiting,
+    storedTwice,
+    outOfOrder: evidence.outOfOrder,
+    reasons: [...reasons].map(([reason, orderIds]) => ({
+      reason,
+      count: orderIds.length,
+      orderIds: orderIds.slice(0, ORDER_IDS_SHOWN_MAX),
+    })),
+    lostOrders: waiting === missing.length ? [] : missing.slice(0, ORDER_IDS_SHOWN_MAX),
+  };
+}
+
+/** Everything sent is stored once, in order, or rejected for a reason of its own; `waiting` is allowed only in an interrupted run. */
+export function isExact(balance: QueueBalance): boolean {
+  return balance.lost + balance.dead + balance.storedTwice + (balance.outOfOrder ?? 0) === 0;
+}
+
+export async function storedOrders(pool: pg.Pool): Promise<Map<string, number>> {
+  const { rows } = await pool.query<{ order_id: string }>('select order_id from orders');
+  return new Map(rows.map(({ order_id: orderId }) => [orderId, 1]));
+}
+
+export async function storedEntries(pool: pg.Pool): Promise<Map<string, number>> {
+  const { rows } = await pool.query<{ order_id: string; times: number }>(
+    'select order_id, count(*)::integer as times from ledger_entries group by order_id',
+  );
+  return new Map(rows.map(({ order_id: orderId, times }) => [orderId, times]));
+}
+
+export async function rejectionReasons(pool: pg.Pool, queueName: string): Promise<Map<string, string>> {
+  const { rows } = await pool.query<{ message_id: string; reason: string }>(
+    'select message_id, reason from rejections where queue = $1',
+    [queueName],
+  );
+  return new Map(rows.map(({ message_id: messageId, reason }) => [messageId, reason]));
+}
+
+/**
+ * Entries whose place in their customer's file is not after that of the entry before, among `orderIds`; orders
+ * of earlier runs have places in files of their own. A running balance that does not add up counts too.
+ */
+export async function entriesOutOfOrder(pool: pg.Pool, orderIds: readonly string[]): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::integer as count
+     from (
+       select order_id,
+              file_position <= lag(file_position) over (
+                partition by customer_id, order_id = any ($1::text[]) order by entry_no) as late,
+              balance <> sum(amount) over (partition by customer_id order by entry_no) as wrong
+       from ledger_entries
+     ) entry
+     where order_id = any ($1::text[]) and (late or wrong)`,
+    [orderIds],
+  );
+  return rows[0]?.count ?? 0;
+}

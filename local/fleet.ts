@@ -1,0 +1,159 @@
+/**
+ * A fleet on this machine: worker processes in the place of instances.
+ *
+ * Holds always: a worker that ends without being told to is started again, as its group would do; one that
+ * cannot stay up ends the run with the reason that it gave. What workers count is read from the metric lines
+ * on their output.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { SystemFleet } from './assembly/system.ts';
+import { type ProcessExit, type RunningProcess, startProcess } from './machine/child-process.ts';
+import type { RunFolder } from './machine/run-folder.ts';
+
+/** A worker that ends sooner than this has not worked. */
+const STAYED_UP_MS = 5_000;
+/** So many times in a row, and it will not do so the next time either. */
+const SHORT_LIVES_MAX = 5;
+const RESTART_PAUSE_MS = 300;
+/** Beyond the drain that the worker was given. */
+const STOP_MARGIN_MS = 5_000;
+
+export interface FleetCounts {
+  received: number;
+  stored: number;
+  suppressed: number;
+  rejected: number;
+  retried: number;
+  leasesLost: number;
+  requests: number;
+}
+
+export interface FleetOptions {
+  readonly run: RunFolder;
+  readonly fleet: SystemFleet;
+  readonly workers: number;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly drainSeconds: number;
+  /** Told to a person, such as a worker that was started again. */
+  readonly onEvent: (event: string) => void;
+  /** A worker cannot stay up. */
+  readonly onFailure: (error: Error) => void;
+}
+
+const metricLineSchema = z.object({
+  _aws: z.unknown(),
+  received: z.number(),
+  stored: z.number(),
+  suppressed: z.number(),
+  rejected: z.number(),
+  retried: z.number(),
+  leasesLost: z.number(),
+  requests: z.number(),
+  memoryPeakMegabytes: z.number(),
+});
+
+const logLineSchema = z.object({ level: z.number(), msg: z.string() });
+/** pino's level of a warning. */
+const LEVEL_WARN = 40;
+
+export class LocalFleet {
+  readonly name: string;
+  readonly counts: FleetCounts = {
+    received: 0,
+    stored: 0,
+    suppressed: 0,
+    rejected: 0,
+    retried: 0,
+    leasesLost: 0,
+    requests: 0,
+  };
+  /** The most that any of its workers had resident. */
+  memoryPeakMegabytes = 0;
+  /** The newest warning or error that a worker logged. */
+  lastWarning: string | undefined;
+  readonly #options: FleetOptions;
+  readonly #running = new Map<number, RunningProcess>();
+  #stopping = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.name = options.fleet.name;
+  }
+
+  get workers(): number {
+    return this.#options.workers;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(Array.from({ length: this.#options.workers }, (_, index) => this.#startWorker(index + 1, 0)));
+  }
+
+  /** Tells every worker to drain and waits for it; those that do not end in time are killed. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const graceMs = this.#options.drainSeconds * 1000 + STOP_MARGIN_MS;
+    await Promise.all([...this.#running.values()].map((worker) => worker.stop('SIGTERM', graceMs)));
+  }
+
+  async #startWorker(number: number, shortLives: number): Promise<void> {
+    const { run, fleet, environment } = this.#options;
+    const startedMs = performance.now();
+    const worker = await startProcess({
+      run,
+      name: `${fleet.name}-${number}`,
+      command: process.execPath,
+      args: ['--enable-source-maps', fleet.entryPath],
+      env: environment,
+      logFile: run.logPath(`${fleet.name}-${number}`),
+      onLine: (line) => this.#read(line),
+    });
+    this.#running.set(number, worker);
+    void worker.exited.then((exit) => this.#ended(number, exit, performance.now() - startedMs, shortLives));
+  }
+
+  async #ended(number: number, exit: ProcessExit, livedMs: number, shortLives: number): Promise<void> {
+    this.#running.delete(number);
+    if (this.#stopping) return;
+    const { onEvent, onFailure } = this.#options;
+    const lives = livedMs < STAYED_UP_MS ? shortLives + 1 : 0;
+    const how = exit.signal ?? `exit status ${exit.code}`;
+    if (lives >= SHORT_LIVES_MAX) {
+      const reason = this.lastWarning === undefined ? '' : `: ${this.lastWarning}`;
+      onFailure(new Error(`worker ${this.name}-${number} cannot stay up (${how})${reason}`));
+      return;
+    }
+    onEvent(`worker ${this.name}-${number} ended (${how}); starting another`);
+    await sleep(RESTART_PAUSE_MS * (lives + 1));
+    if (this.#stopping) return;
+    await this.#startWorker(number, lives).catch(onFailure);
+  }
+
+  #read(line: string): void {
+    const json = parsed(line);
+    const metrics = metricLineSchema.safeParse(json);
+    if (metrics.success) {
+      const { counts } = this;
+      for (const name of Object.keys(counts) as (keyof FleetCounts)[]) counts[name] += metrics.data[name];
+      this.memoryPeakMegabytes = Math.max(this.memoryPeakMegabytes, metrics.data.memoryPeakMegabytes);
+      return;
+    }
+    const entry = logLineSchema.safeParse(json);
+    if (!entry.success || entry.data.level < LEVEL_WARN) return;
+    // Told once: a worker that repeats itself has said it.
+    if (entry.data.msg !== this.lastWarning) this.#options.onEvent(`${this.name}: ${entry.data.msg}`);
+    this.lastWarning = entry.data.msg;
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * A real PostgreSQL for one run, on this machine and reachable from this machine alone.
+ *
+ *   data folder ──▶ initdb, where it is new ──▶ postgres ──▶ user and database, where they are new ──▶ ready
+ *
+ * Holds always: it listens on the loopback address and on no Unix socket; what it has committed is on disk (fsync and
+ * synchronous_commit are on, as in the cloud); its user `sluice` is no superuser, as in the cloud.
+ */
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { type ProcessExit, type RunningProcess, startProcess } from './child-process.ts';
+import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { findFreePort, LOOPBACK, portInUse, requireFreePort } from './ports.ts';
+import { findPostgres, type PostgresPrograms } from './postgres-programs.ts';
+import { commandLineOf, startMarkOf } from './process-identity.ts';
+import { endProcess, type RunFolder } from './run-folder.ts';
+import { serverUser } from './server-user.ts';
+import { hasCode } from './system-error.ts';
+
+const SUPERUSER = 'postgres';
+const NAME = 'sluice';
+/** For the list of the run, its log file and messages. */
+const PROCESS_NAME = 'postgres';
+const PRODUCT = 'PostgreSQL';
+/** What PostgreSQL answers while it starts or recovers. */
+const CANNOT_CONNECT_NOW = '57P03';
+/** Nothing of the person's own environment, in which PG variables may point elsewhere. */
+const SERVER_ENVIRONMENT = { PATH: '/bin:/usr/bin', LC_ALL: 'C', TZ: 'UTC' };
+
+/** Two workers of each fleet with a pool each, the monitor and a person with psql fit in many times over. */
+const CONNECTIONS_MAX = 100;
+/** Of a machine that has to hold the whole system. */
+const SHARED_BUFFERS_MB = 128;
+/** A start takes a fraction of a second; after a crash with a full journal it may take this long on a slow disk. */
+const READY_WAIT_MS = 60_000;
+const READY_POLL_MS = 15;
+/** Connecting to the loopback address takes milliseconds, or hangs. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Someone else may take a free port between finding it and listening on it; four times in a row nobody does. */
+const FREE_PORT_TRIES = 4;
+/** A fast shutdown writes a checkpoint. */
+const STOP_WAIT_MS = 10_000;
+/** PostgreSQL itself gives its processes 5 s after SIGQUIT before it kills them. */
+const QUIT_WAIT_MS = 6_000;
+const INITDB_WAIT_MS = 60_000;
+/** As much of the log as an error shows. */
+const LOG_LINES_SHOWN = 8;
+const LOG_BYTES_READ = 8_192;
+
+export interface EmbeddedPostgresOptions {
+  readonly run: RunFolder;
+  /** Folder to keep the data in. @default the run folder's own, which goes with the run */
+  readonly dataFolder?: string | undefined;
+  /** @default a free one */
+  readonly port?: number | undefined;
+}
+
+export interface EmbeddedPostgres {
+  /** Connects to the database `sluice` as the user `sluice`, who owns it. */
+  readonly url: string;
+  readonly port: number;
+  readonly dataFolder: string;
+  readonly logFile: string;
+  /** Settles when the server has ended, asked to or not. */
+  readonly exited: Promise<ProcessExit>;
+  /** Disconnects everyone, writes everything down and ends; lets other runs have the data folder. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts PostgreSQL and waits until it takes connections.
+ *
+ * @throws Error in one sentence, when its data folder, its port or its programs cannot be used; with the last lines of
+ *   its log when it does not come up.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const { run } = options;
+  if (options.port !== undefined) await requireFreePort(options.port, PRODUCT);
+  const programs = await findPostgres(run, serverUser());
+  const data = openDataFolder(options.dataFolder ?? run.dataPath, programs.major);
+  try {
+    await endLeftServer(data);
+    if (!data.isComplete) await initdb(programs, data, options);
+    const server = await startServer(programs, data, options);
+    await prepare(server, data);
+    run.recordPort(PROCESS_NAME, server.port);
+    return {
+      // Says itself that there is no TLS: otherwise a PGSSLMODE in the environment of who connects would ask for it.
+      url: `postgres://${NAME}:${data.password}@${LOOPBACK}:${server.port}/${NAME}?sslmode=disable`,
+      port: server.port,
+      dataFolder: data.path,
+      logFile: run.logPath(PROCESS_NAME),
+      exited: server.process.exited,
+      stop: async () => {
+        await stopServer(server.process);
+        data.release();
+      },
+    };
+  } catch (error) {
+    data.release();
+    throw error;
+  }
+}
+
+/** A server may have outlived its run and that run's folder: then only its own lock file knows of it. */
+async function endLeftServer(data: DataFolder): Promise<void> {
+  const lockFile = join(data.postgresPath, 'postmaster.pid');
+  if (!existsSync(lockFile)) return;
+  const pid = Number.parseInt(readFileSync(lockFile, 'utf8'), 10);
+  const startMark = startMarkOf(pid);
+  // Of a server that has ended PostgreSQL clears the lock itself.
+  if (startMark === undefined) return;
+  if (commandLineOf(pid)?.includes(data.postgresPath)) {
+    await endProcess({ name: PROCESS_NAME, pid, startMark, endWith: 'SIGQUIT' });
+  } else {
+    // Its pid was given out again, and PostgreSQL would take the new process for a server.
+    rmSync(lockFile, { force: true });
+  }
+}
+
+async function initdb(programs: PostgresPrograms, data: DataFolder, options: EmbeddedPostgresOptions): Promise<void> {
+  const { run } = options;
+  const passwordFile = join(run.path, 'initdb-password');
+  writeFileSync(passwordFile, `${data.superuserPassword}\n`, { mode: 0o600 });
+  try {
+    if (data.user !== undefined) chownSync(passwordFile, data.user.uid, data.user.gid);
+    const child = await startProcess({
+      run,
+      name: 'initdb',
+      command: programs.initdb,
+      args: initdbArguments(data, passwordFile, options),
+      env: SERVER_ENVIRONMENT,
+      user: data.user,
+      logFile: run.logPath(PROCESS_NAME),
+    });
+    if (!(await child.endsWithin(INITDB_WAIT_MS))) await child.stop('SIGINT', QUIT_WAIT_MS);
+    const { code, signal } = await child.exited;
+    if (code === 0) return;
+    throw isNameless(run)
+      ? new Error(
+          `user ${data.user?.uid ?? process.getuid?.()} has no name on this system, and PostgreSQL wants one. Add it to /etc/passwd, or set DATABASE_URL to use a PostgreSQL of your own.`,
+        )
+      : serverError(`the data of PostgreSQL could not be made (initdb: ${signal ?? code})`, run);
+  } finally {
+    rmSync(passwordFile, { force: true });
+  }
+}
+
+function initdbArguments(data: DataFolder, passwordFile: string, options: EmbeddedPostgresOptions): string[] {
+  const outlivesRun = options.dataFolder !== undefined || options.run.keep;
+  return [
+    `--pgdata=${data.postgresPath}`,
+    `--username=${SUPERUSER}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    // The server's own locale: the same order on every machine, whichever locales it has installed.
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-instructions',
+    // Data that goes with the run need not survive a loss of power, and is made faster so.
+    ...(outlivesRun ? [] : ['--no-sync']),
+  ];
+}
+
+/** A container may be run as a number that its list of users does not have. */
+function isNameless(run: RunFolder): boolean {
+  return readTail(run.logPath(PROCESS_NAME), 0).includes('could not look up effective user ID');
+}
+
+interface ReadyServer {
+  readonly port: number;
+  readonly process: RunningProcess;
+  /** Connected as superuser. */
+  readonly client: pg.Client;
+}
+
+async function startServer(
+  programs: PostgresPrograms,
+  data: DataFolder,
+  { run, port: givenPort }: EmbeddedPostgresOptions,
+): Promise<ReadyServer> {
+  for (let tries = 1; ; tries++) {
+    const port = givenPort ?? (await findFreePort());
+    const logStart = sizeOf(run.logPath(PROCESS_NAME));
+    const process = await spawnServer(programs, data, run, port);
+    try {
+      const client = await connectWhenReady(process, data, port);
+      return { port, process, client };
+    } catch (error) {
+      await stopServer(process);
+      const log = readTail(run.logPath(PROCESS_NAME), logStart);
+      if (log.includes('Address already in use')) {
+        if (givenPort !== undefined) throw portInUse(givenPort, PRODUCT);
+        if (tries < FREE_PORT_TRIES) continue;
+      }
+      if (log.includes('lock file "postmaster.pid" already exists')) {
+        throw new Error(`${data.path} is in use by another PostgreSQL. Stop it, or name another folder.`, {
+          cause: error,
+        });
+      }
+      throw serverError('PostgreSQL does not come up', run, error);
+    }
+  }
+}
+
+function spawnServer(
+  programs: PostgresPrograms,
+  data: DataFolder,
+  run: RunFolder,
+  port: number,
+): Promise<RunningProcess> {
+  const settings = {
+    port,
+    listen_addresses: LOOPBACK,
+    unix_socket_directories: '',
+    max_connections: CONNECTIONS_MAX,
+    shared_buffers: `${SHARED_BUFFERS_MB}MB`,
+    fsync: 'on',
+    synchronous_commit: 'on',
+    TimeZone: 'UTC',
+    log_timezone: 'UTC',
+    // In the data folder, so that nothing is left in /dev/shm when it is killed.
+    dynamic_shared_memory_type: 'mmap',
+    // Compiling takes longer than any query here runs.
+    jit: 'off',
+  };
+  return startProcess({
+    run,
+    name: PROCESS_NAME,
+    command: programs.postgres,
+    args: ['-D', data.postgresPath, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    env: SERVER_ENVIRONMENT,
+    user: data.user,
+    logFile: run.logPath(PROCESS_NAME),
+    endWith: 'SIGQUIT',
+  });
+}
+
+async function connectWhenReady(process: RunningProcess, data: DataFolder, port: number): Promise<pg.Client> {
+  const giveUpAtMs = performance.now() + READY_WAIT_MS;
+  for (;;) {
+    const client = clientOf(SUPERUSER, data.superuserPassword, port, SUPERUSER);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      const isStarting = hasCode(error, 'ECONNREFUSED', CANNOT_CONNECT_NOW);
+      if (!isStarting || performance.now() > giveUpAtMs) throw error;
+    }
+    if (await process.endsWithin(READY_POLL_MS)) throw new Error('it ended before it took a connection');
+  }
+}
+
+async function prepare({ client, process }: ReadyServer, data: DataFolder): Promise<void> {
+  try {
+    if (!data.isComplete) await createDatabase(data, client);
+    await client.end();
+  } catch (error) {
+    await stopServer(process);
+    throw error;
+  }
+}
+
+async function createDatabase(data: DataFolder, client: pg.Client): Promise<void> {
+  // The password is made of letters, digits, - and _: nothing in it needs to be quoted.
+  await client.query(`CREATE ROLE ${NAME} LOGIN PASSWORD '${data.password}'`);
+  await client.query(`CREATE DATABASE ${NAME} OWNER ${NAME}`);
+  data.markComplete();
+}
+
+async function stopServer(process: RunningProcess): Promise<void> {
+  process.signal('SIGINT');
+  if (!(await process.endsWithin(STOP_WAIT_MS))) await process.stop('SIGQUIT', QUIT_WAIT_MS);
+}
+
+function clientOf(user: string, password: string, port: number, database: string): pg.Client {
+  const client = new pg.Client({
+    host: LOOPBACK,
+    port,
+    user,
+    password,
+    database,
+    ssl: false,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  // A connection that breaks while it is idle says so here; whoever uses it next hears it again.
+  client.on('error', () => undefined);
+  return client;
+}
+
+function serverError(what: string, run: RunFolder, cause?: unknown): Error {
+  const logFile = run.logPath(PROCESS_NAME);
+  const lines = readTail(logFile, 0).trimEnd().split('\n').slice(-LOG_LINES_SHOWN);
+  return new Error(`${what}. The end of its log:\n  ${lines.join('\n  ')}`, { cause });
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** The end of a file that grows, from `start` on, at most `LOG_BYTES_READ` of it. */
+function readTail(file: string, start: number): string {
+  const size = sizeOf(file);
+  const from = Math.max(start, size - LOG_BYTES_READ);
+  if (from >= size) return '';
+  const descriptor = openSync(file, 'r');
+  try {
+    const bytes = Buffer.alloc(size - from);
+    return bytes.toString('utf8', 0, readSync(descriptor, bytes, 0, bytes.length, from));
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,111 @@
+/** Looks at queues, tables and fleets while a run goes on, and tells when everything has arrived. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { LocalFleet } from './fleet.ts';
+import type { QueueDepth, SqsControl } from './sqs-control.ts';
+
+const SAMPLE_EVERY_MS = 500;
+/** Longer than any back-off of a message: after this nothing more is to be expected. */
+const NO_PROGRESS_MS_MAX = 1_200_000;
+
+export interface WorkQueue {
+  /** As the fleet that works on it is named. */
+  readonly name: string;
+  /** As SQS names it. */
+  readonly queueName: string;
+  readonly url: string;
+  readonly deadLetterUrl: string;
+  readonly fleet: LocalFleet;
+}
+
+export interface QueueSample extends QueueDepth {
+  readonly name: string;
+  readonly dead: number;
+  readonly workers: number;
+  readonly received: number;
+  /** Rows of this consumer in the inbox; undefined while the database is away. */
+  readonly stored: number | undefined;
+}
+
+export interface Sample {
+  readonly queues: readonly QueueSample[];
+  readonly databaseAwaySeconds: number | undefined;
+}
+
+export class Monitor {
+  readonly #queues: readonly WorkQueue[];
+  readonly #control: SqsControl;
+  readonly #pool: pg.Pool;
+  #databaseAwaySinceMs: number | undefined;
+
+  constructor(queues: readonly WorkQueue[], control: SqsControl, pool: pg.Pool) {
+    this.#queues = queues;
+    this.#control = control;
+    this.#pool = pool;
+  }
+
+  async sample(): Promise<Sample> {
+    const stored = await this.#stored();
+    const queues = await Promise.all(
+      this.#queues.map(async ({ name, url, deadLetterUrl, fleet }) => {
+        const [depth, dead] = await Promise.all([this.#control.depth(url), this.#control.depth(deadLetterUrl)]);
+        const { running: workers, counts } = fleet;
+        return {
+          name,
+          ...depth,
+          dead: dead.visible + dead.inFlight,
+          workers,
+          received: counts.received,
+          stored: stored?.get(name) ?? (stored === undefined ? undefined : 0),
+        };
+      }),
+    );
+    const awaySinceMs = this.#databaseAwaySinceMs;
+    return {
+      queues,
+      databaseAwaySeconds: awaySinceMs === undefined ? undefined : (performance.now() - awaySinceMs) / 1000,
+    };
+  }
+
+  /** Samples until `done`, the signal aborts, or nothing has moved for too long; `false` only in the last case. */
+  async watch(
+    done: (sample: Sample) => boolean,
+    show: (sample: Sample) => void,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let last = '';
+    let movedAtMs = performance.now();
+    let doneInARow = 0;
+    while (!signal.aborted) {
+      const sample = await this.sample();
+      show(sample);
+      const state = JSON.stringify(sample.queues);
+      if (state !== last) movedAtMs = performance.now();
+      last = state;
+      // Twice, since the numbers of a queue are approximate while messages move.
+      doneInARow = done(sample) ? doneInARow + 1 : 0;
+      if (doneInARow >= 2) return true;
+      if (performance.now() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
+      await sleep(SAMPLE_EVERY_MS);
+    }
+    return true;
+  }
+
+  async #stored(): Promise<Map<string, number> | undefined> {
+    try {
+      const { rows } = await this.#pool.query<{ consumer: string; count: number }>(
+        'select consumer, count(*)::integer as count from inbox group by consumer',
+      );
+      this.#databaseAwaySinceMs = undefined;
+      return new Map(rows.map(({ consumer, count }) => [consumer, count]));
+    } catch {
+      // Shown as such; the workers pause by themselves.
+      this.#databaseAwaySinceMs ??= performance.now();
+      return undefined;
+    }
+  }
+}
+
+export function isEmpty({ queues }: Sample): boolean {
+  return queues.every(({ visible, inFlight, delayed }) => visible + inFlight + delayed === 0);
+}

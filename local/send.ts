@@ -1,0 +1,85 @@
+/** `sluice send`: a file of orders to the queues of a stage, on AWS or of the run on this machine. */
+import { GetQueueUrlCommand, QueueDoesNotExist } from '@aws-sdk/client-sqs';
+import { showProgress } from '../producer/progress.ts';
+import { readOrders, surveyRetailFile } from '../producer/retail-file.ts';
+import { createProducerClient, type SendSummary, sendBatchWith, sendOrders } from '../producer/send-orders.ts';
+import { findLiveRun } from './live-run.ts';
+import { number } from './screen.ts';
+import { SentJournal } from './sent-journal.ts';
+
+export interface SendCommandOptions {
+  readonly file: string;
+  readonly stage: string;
+  readonly local: boolean;
+  readonly json: boolean;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly output: NodeJS.WritableStream;
+  readonly progress: NodeJS.WriteStream;
+  readonly signal: AbortSignal;
+}
+
+type ProducerClient = ReturnType<typeof createProducerClient>;
+
+/** @throws Error in one sentence; RetailFileError when the file is at fault and nothing was sent. */
+export async function send(options: SendCommandOptions): Promise<SendSummary> {
+  const run = options.local ? findLiveRun() : undefined;
+  const journal = run === undefined ? undefined : new SentJournal(run.path);
+  const client = createProducerClient(
+    run === undefined
+      ? {}
+      : {
+          endpoint: run.sqsEndpoint,
+          region: run.region,
+          credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+        },
+  );
+  try {
+    const plan = await surveyRetailFile(options.file, { signal: options.signal });
+    const messagesTotal = plan.messages.orders + plan.messages.ledger;
+    const stage = run?.stage ?? options.stage;
+    const queueUrls = {
+      orders: await urlOf(client, `sluice-${stage}-orders`),
+      ledger: await urlOf(client, `sluice-${stage}-ledger.fifo`),
+    };
+    const progress = showProgress({
+      title: 'sending',
+      unit: 'messages',
+      total: messagesTotal,
+      stream: options.progress,
+    });
+    const summary = await sendOrders({
+      orders: readOrders(plan),
+      queueUrls,
+      sendBatch: sendBatchWith(client),
+      messagesTotal,
+      signal: options.signal,
+      onAccepted: (message) => journal?.accepted(message),
+      onProgress: ({ acceptedMessages }) => progress.update(acceptedMessages),
+    }).finally(() => progress.end());
+    options.output.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${sentence(summary)}\n`);
+    return summary;
+  } finally {
+    client.destroy();
+    await journal?.close();
+  }
+}
+
+async function urlOf(client: ProducerClient, queueName: string): Promise<string> {
+  try {
+    const { QueueUrl: url } = await client.send(new GetQueueUrlCommand({ QueueName: queueName }));
+    if (url !== undefined) return url;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message || error.name : String(error);
+    const advice =
+      error instanceof QueueDoesNotExist
+        ? 'Deploy the stage first, or name another with --stage.'
+        : 'Check region and credentials of the AWS SDK; for the run on this machine add --local.';
+    throw new Error(`cannot find the queue ${queueName} (${reason}). ${advice}`, { cause: error });
+  }
+  throw new Error(`cannot find the queue ${queueName}: SQS gave no address for it`);
+}
+
+function sentence({ orders, messages, requests, retriedEntries, seconds, interrupted }: SendSummary): string {
+  const sent = `${interrupted ? 'interrupted after' : 'sent'} ${number(orders)} orders: ${number(messages.orders)} messages to orders, ${number(messages.ledger)} to ledger`;
+  return `${sent}, in ${seconds.toFixed(1)} s with ${number(requests)} requests (${number(retriedEntries)} entries sent again)`;
+}

@@ -1,0 +1,168 @@
+/**
+ * The SQS server and the PostgreSQL server of a run: embedded, or those that the environment names.
+ *
+ * Holds always: an embedded PostgreSQL that ends during the run is started again on its data, as RDS would; an
+ * embedded SQS server that ends takes its messages with it, so the run is told and fails.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { Credentials } from './credentials.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './machine/embedded-postgres.ts';
+import { startEmbeddedSqs } from './machine/embedded-sqs.ts';
+import type { RunFolder } from './machine/run-folder.ts';
+import { SqsControl } from './sqs-control.ts';
+
+export const EMBEDDED_ACCOUNT_ID = '000000000000';
+const CONNECT_MS_MAX = 5_000;
+const RESTART_PAUSE_MS = 500;
+const QUERY_MS_MAX = 10_000;
+const MONITOR_CONNECTIONS_MAX = 2;
+
+export interface SqsServer {
+  readonly endpoint: string;
+  readonly embedded: boolean;
+  readonly accountId: string;
+  readonly control: SqsControl;
+  stop(): Promise<void>;
+}
+
+export interface PostgresServer {
+  readonly url: string;
+  readonly embedded: boolean;
+  /** For the run's own look at the tables. */
+  readonly pool: pg.Pool;
+  stop(): Promise<void>;
+}
+
+export interface ServerEvents {
+  readonly onEvent: (event: string) => void;
+  readonly onFailure: (error: Error) => void;
+}
+
+export interface SqsOptions extends ServerEvents {
+  readonly run: RunFolder;
+  /** Of a server that runs already; undefined for the embedded one. */
+  readonly endpoint: string | undefined;
+  readonly port: number | undefined;
+  readonly region: string;
+  readonly credentials: Credentials;
+}
+
+export async function openSqs(options: SqsOptions): Promise<SqsServer> {
+  if (options.endpoint !== undefined) {
+    const endpoint = options.endpoint.replace(/\/+$/, '');
+    const control = new SqsControl(endpoint, options.region, options.credentials);
+    await control.check();
+    return {
+      endpoint,
+      embedded: false,
+      accountId: await control.accountId(),
+      control,
+      stop: async () => control.close(),
+    };
+  }
+  const server = await startEmbeddedSqs({ run: options.run, port: options.port });
+  const control = new SqsControl(server.endpoint, options.region, options.credentials);
+  let stopping = false;
+  void server.exited.then(({ code, signal }) => {
+    if (stopping) return;
+    options.onFailure(
+      new Error(`the SQS server ended (${signal ?? `exit status ${code}`}) and its messages with it; start again`),
+    );
+  });
+  return {
+    endpoint: server.endpoint,
+    embedded: true,
+    accountId: EMBEDDED_ACCOUNT_ID,
+    control,
+    stop: async () => {
+      stopping = true;
+      control.close();
+      await server.stop();
+    },
+  };
+}
+
+export interface PostgresOptions extends ServerEvents {
+  readonly run: RunFolder;
+  /** Of a server that runs already; undefined for the embedded one. */
+  readonly url: string | undefined;
+  readonly port: number | undefined;
+  readonly dataFolder: string | undefined;
+}
+
+export async function openPostgres(options: PostgresOptions): Promise<PostgresServer> {
+  if (options.url !== undefined) {
+    const pool = monitorPool(options.url);
+    try {
+      await pool.query('select 1');
+    } catch (error) {
+      await pool.end();
+      const reason = error instanceof Error ? error.message || error.name : String(error);
+      throw new Error(
+        `cannot reach PostgreSQL at ${withoutPassword(options.url)} (${reason}). Start it, or unset DATABASE_URL to use the embedded one.`,
+        { cause: error },
+      );
+    }
+    return { url: options.url, embedded: false, pool, stop: () => pool.end() };
+  }
+  const server = new RestartingPostgres(options);
+  const url = await server.start();
+  const pool = monitorPool(url);
+  return {
+    url,
+    embedded: true,
+    pool,
+    stop: async () => {
+      await pool.end();
+      await server.stop();
+    },
+  };
+}
+
+class RestartingPostgres {
+  readonly #options: PostgresOptions;
+  #server: EmbeddedPostgres | undefined;
+  #stopping = false;
+
+  constructor(options: PostgresOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<string> {
+    const { run, dataFolder } = this.#options;
+    const server = await startEmbeddedPostgres({ run, dataFolder, port: this.#server?.port ?? this.#options.port });
+    this.#server = server;
+    void server.exited.then(async ({ code, signal }) => {
+      if (this.#stopping) return;
+      this.#options.onEvent(`PostgreSQL ended (${signal ?? `exit status ${code}`}); starting it again on its data`);
+      await sleep(RESTART_PAUSE_MS);
+      if (!this.#stopping) await this.start().catch(this.#options.onFailure);
+    });
+    return server.url;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#server?.stop();
+  }
+}
+
+function monitorPool(url: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'sluice-monitor',
+    max: MONITOR_CONNECTIONS_MAX,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    query_timeout: QUERY_MS_MAX,
+  });
+  // Whoever asks next hears of it.
+  pool.on('error', () => {});
+  return pool;
+}
+
+export function withoutPassword(url: string): string {
+  const shown = new URL(url);
+  if (shown.password !== '') shown.password = '***';
+  return shown.toString();
+}

@@ -1,0 +1,375 @@
+/**
+ * The local run: the synthesized app on this machine, real orders through it, and the balance at the end.
+ *
+ *   sweep → synthesize, survey the file, start the servers (at once) → queues, migrations → fleets → send → watch
+ *   → drain → balance → clear away
+ *
+ * Holds always: whatever was started is stopped and cleared away on every way out, and the balance is taken while
+ * queues and tables still stand.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type FilePlan, readOrders, surveyRetailFile } from '../producer/retail-file.ts';
+import {
+  createProducerClient,
+  SendError,
+  type SendSummary,
+  sendBatchWith,
+  sendOrders,
+} from '../producer/send-orders.ts';
+import { migrate } from '../workers/store/migrate.ts';
+import { readAssembly } from './assembly/assembly.ts';
+import { countResourceTypes, type ResourceTypeCount } from './assembly/resource-types.ts';
+import { queueUrl, readSystem, type Servers, type System } from './assembly/system.ts';
+import { isExact, type QueueBalance } from './balance.ts';
+import { type Credentials, credentialsFrom } from './credentials.ts';
+import { LocalFleet } from './fleet.ts';
+import { announceLiveRun } from './live-run.ts';
+import { startReaper } from './machine/reaper.ts';
+import { createRunFolder, type RunFolder, sweepLeftRuns } from './machine/run-folder.ts';
+import { isEmpty, Monitor, type WorkQueue } from './monitor.ts';
+import { type RunReport, readTimings, reportOf } from './report.ts';
+import { number, Screen } from './screen.ts';
+import { SentJournal } from './sent-journal.ts';
+import { openPostgres, openSqs, type PostgresServer, type SqsServer, withoutPassword } from './servers.ts';
+import { synthesize } from './synthesize.ts';
+import { balanceQueues } from './take-balances.ts';
+
+/** Less than the workers need to let idle polls end by themselves: a person who pressed Ctrl-C is waiting. */
+const DRAIN_SECONDS = 15;
+const METRICS_INTERVAL_SECONDS = 1;
+const DEFAULT_REGION = 'us-east-1';
+
+export const SAMPLE_FILE = fileURLToPath(new URL('../data/orders-2011-08-12.csv', import.meta.url));
+const SAMPLE_TITLE = '12 August 2011 (Online Retail, UCI, CC BY 4.0)';
+
+export interface StartOptions {
+  readonly stage: string;
+  /** @default the sample that comes with the repository */
+  readonly input: string | undefined;
+  /** Workers per fleet. @default each fleet's minimum, at least 1 */
+  readonly workers: number | undefined;
+  /** Ends when everything sent has arrived. */
+  readonly once: boolean;
+  readonly reportFile: string | undefined;
+  readonly keep: boolean;
+  readonly dataFolder: string | undefined;
+  readonly sqsPort: number | undefined;
+  readonly postgresPort: number | undefined;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly output: NodeJS.WriteStream;
+  /** Ctrl-C: drains, prints the balance, clears away. */
+  readonly signal: AbortSignal;
+}
+
+export interface RunResult {
+  readonly exact: boolean;
+  readonly interrupted: boolean;
+}
+
+/** @throws Error in one sentence when the run cannot start or cannot go on. */
+export async function startLocal(options: StartOptions): Promise<RunResult> {
+  await sweepLeftRuns();
+  const run = createRunFolder({ keep: options.keep });
+  const reaper = await startReaper(run);
+  const local = new LocalRun(options, run);
+  try {
+    return await local.run();
+  } finally {
+    await local.close();
+    await run.close();
+    await reaper.dismiss();
+    if (options.keep) options.output.write(`\nData and logs are left in ${run.path}\n`);
+  }
+}
+
+class LocalRun {
+  readonly #options: StartOptions;
+  readonly #run: RunFolder;
+  readonly #screen: Screen;
+  readonly #startedAt = new Date(performance.timeOrigin);
+  /** Aborts at Ctrl-C and when the run cannot go on. */
+  readonly #stop = new AbortController();
+  readonly #region: string;
+  readonly #credentials: Credentials;
+  readonly #journal: SentJournal;
+  #failure: Error | undefined;
+  #sqs: SqsServer | undefined;
+  #postgres: PostgresServer | undefined;
+  #fleets: LocalFleet[] = [];
+
+  constructor(options: StartOptions, run: RunFolder) {
+    this.#options = options;
+    this.#run = run;
+    this.#screen = new Screen(options.output);
+    this.#journal = new SentJournal(run.path);
+    this.#region = options.environment.AWS_REGION ?? options.environment.AWS_DEFAULT_REGION ?? DEFAULT_REGION;
+    this.#credentials = credentialsFrom(options.environment);
+    options.signal.addEventListener('abort', () => this.#stop.abort(), { once: true });
+    if (options.signal.aborted) this.#stop.abort();
+  }
+
+  async run(): Promise<RunResult> {
+    const input = this.#options.input ?? SAMPLE_FILE;
+    const { plan, system, resources, sqs, postgres, synthesisSeconds } = await this.#prepare(input);
+    for (const queue of system.queues) await sqs.control.createQueue(queue);
+    const migrations = await migrate({ name: 'url', url: postgres.url }, undefined);
+    const queues = this.#hireFleets(system, sqs, postgres);
+    await this.#announce(system, resources, migrations);
+    announceLiveRun(this.#run.path, { stage: this.#options.stage, region: this.#region, sqsEndpoint: sqs.endpoint });
+    await Promise.all(this.#fleets.map((fleet) => fleet.start()));
+    const summary = await this.#sendAndWatch(plan, queues, new Monitor(queues, sqs.control, postgres.pool));
+    await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
+    await this.#journal.close();
+    const balances = await balanceQueues(queues, this.#journal, sqs.control, postgres.pool);
+    await this.#finish(plan, balances, summary, synthesisSeconds);
+    if (this.#failure !== undefined) throw this.#failure;
+    return { exact: isAccountedFor(balances, this.#options.once), interrupted: this.#options.signal.aborted };
+  }
+
+  /** Everything that does not wait for anything else, at once. */
+  async #prepare(input: string) {
+    const events = {
+      onEvent: (event: string) => this.#screen.warn(event),
+      onFailure: (error: Error) => this.#fail(error),
+    };
+    const { environment, stage, sqsPort, postgresPort, dataFolder } = this.#options;
+    const run = this.#run;
+    const surveying = surveyRetailFile(input, { signal: this.#stop.signal });
+    const synthesizing = this.#synthesize(stage);
+    const openingSqs = openSqs({
+      ...events,
+      run,
+      endpoint: environment.AWS_ENDPOINT_URL_SQS ?? environment.AWS_ENDPOINT_URL,
+      port: sqsPort,
+      region: this.#region,
+      credentials: this.#credentials,
+    }).then((server) => {
+      this.#sqs = server;
+      return server;
+    });
+    const openingPostgres = openPostgres({
+      ...events,
+      run,
+      url: environment.DATABASE_URL,
+      port: postgresPort,
+      dataFolder,
+    }).then((server) => {
+      this.#postgres = server;
+      return server;
+    });
+    // All of them come to an end before the first error is told, so that nothing starts after the clearing away.
+    await Promise.allSettled([surveying, synthesizing, openingSqs, openingPostgres]);
+    const [plan, { assembly, seconds }, sqs, postgres] = [
+      await surveying,
+      await synthesizing,
+      await openingSqs,
+      await openingPostgres,
+    ];
+    const database = new URL(postgres.url);
+    const servers: Servers = {
+      accountId: sqs.accountId,
+      region: this.#region,
+      sqsEndpoint: sqs.endpoint,
+      databaseHost: database.hostname,
+      databasePort: Number(database.port || 5432),
+    };
+    const stacks = readAssembly(assembly);
+    return {
+      plan,
+      sqs,
+      postgres,
+      resources: countResourceTypes(stacks),
+      system: readSystem(stacks, servers),
+      synthesisSeconds: seconds,
+    };
+  }
+
+  async #synthesize(stage: string): Promise<{ assembly: string; seconds: number }> {
+    const assembly = join(this.#run.path, 'assembly');
+    const startedMs = performance.now();
+    await synthesize(stage, assembly);
+    return { assembly, seconds: (performance.now() - startedMs) / 1000 };
+  }
+
+  /** Which fleet works on which queue is what the template says: its QUEUE_URL. */
+  #hireFleets(system: System, sqs: SqsServer, postgres: PostgresServer): WorkQueue[] {
+    const servers = { accountId: sqs.accountId, region: this.#region, sqsEndpoint: sqs.endpoint };
+    return system.fleets.map((description) => {
+      const fleet = new LocalFleet({
+        run: this.#run,
+        fleet: description,
+        workers: this.#options.workers ?? Math.max(1, description.minimum),
+        environment: { ...description.environment, ...this.#machineEnvironment(sqs, postgres) },
+        drainSeconds: DRAIN_SECONDS,
+        onEvent: (event) => this.#screen.warn(event),
+        onFailure: (error) => this.#fail(error),
+      });
+      this.#fleets.push(fleet);
+      const queue = system.queues.find(
+        ({ name }) =>
+          queueUrl({ ...servers, databaseHost: '', databasePort: 0 }, name) === description.environment.QUEUE_URL,
+      );
+      const deadLetterUrl = description.environment.DEAD_LETTER_QUEUE_URL;
+      if (queue === undefined || deadLetterUrl === undefined) {
+        throw new Error(
+          `the fleet ${description.name} names no queue of the assembly in QUEUE_URL and DEAD_LETTER_QUEUE_URL`,
+        );
+      }
+      return {
+        name: description.name,
+        queueName: queue.name,
+        url: description.environment.QUEUE_URL ?? '',
+        deadLetterUrl,
+        fleet,
+      };
+    });
+  }
+
+  /** What a worker needs here on top of what the template gives it. */
+  #machineEnvironment(sqs: SqsServer, postgres: PostgresServer): NodeJS.ProcessEnv {
+    const { PATH, HOME, TZ, NODE_EXTRA_CA_CERTS } = this.#options.environment;
+    return {
+      ...Object.fromEntries(
+        Object.entries({ PATH, HOME, TZ, NODE_EXTRA_CA_CERTS }).filter(([, value]) => value !== undefined),
+      ),
+      ...this.#credentials.environment,
+      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
+      DATABASE_URL: postgres.url,
+      DRAIN_SECONDS: String(DRAIN_SECONDS),
+      METRICS_INTERVAL_SECONDS: String(METRICS_INTERVAL_SECONDS),
+    };
+  }
+
+  async #announce(
+    system: System,
+    resources: readonly ResourceTypeCount[],
+    migrations: readonly string[],
+  ): Promise<void> {
+    const sqs = this.#sqs!;
+    const postgres = this.#postgres!;
+    const count = (runsHere: boolean) =>
+      resources.filter((type) => type.runsHere === runsHere).reduce((sum, type) => sum + type.count, 0);
+    const { rows } = await postgres.pool.query<{ name: string }>(
+      'select name from sluice_migrations order by id desc limit 1',
+    );
+    const migrated = `${migrations.length === 0 ? 'already at' : 'migrated to'} ${rows[0]?.name ?? 'nothing'}`;
+    const fleets = this.#fleets.map(({ name }, index) => {
+      const { minimum, maximum } = system.fleets[index]!;
+      return `${name} ${this.#options.workers ?? Math.max(1, minimum)} of ${minimum}–${maximum}`;
+    });
+    this.#screen.line(
+      `Sluice · stage ${this.#options.stage} · ${count(true)} resources run here, ${count(false)} need AWS (list: npm run sluice -- resources)\n`,
+    );
+    this.#screen.line(`  SQS         ${sqs.endpoint}  ${system.queues.map(({ name }) => name).join(' ')}`);
+    this.#screen.line(`  PostgreSQL  ${postgres.embedded ? postgres.url : withoutPassword(postgres.url)}  ${migrated}`);
+    this.#screen.line(`  fleets      ${fleets.join(' · ')}`);
+    this.#screen.line(`  logs        ${this.#run.logPath('*')}\n`);
+  }
+
+  async #sendAndWatch(
+    plan: FilePlan,
+    queues: readonly WorkQueue[],
+    monitor: Monitor,
+  ): Promise<SendSummary | undefined> {
+    const total = plan.messages.orders + plan.messages.ledger;
+    const title = this.#options.input === undefined ? SAMPLE_TITLE : this.#options.input;
+    this.#screen.line(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`);
+    const startedMs = performance.now();
+    let accepted = 0;
+    let seconds = 0;
+    let sent = false;
+    const sending = this.#send(plan, queues, (messages) => {
+      accepted = messages;
+      seconds = (performance.now() - startedMs) / 1000;
+    }).finally(() => {
+      sent = true;
+    });
+    // Told below; this only keeps it from being unhandled while the watch goes on.
+    sending.catch((error: Error) => this.#fail(error));
+    const moved = await monitor.watch(
+      (sample) => this.#options.once && sent && isEmpty(sample),
+      (sample) => this.#screen.show(sample, { accepted, total, seconds }),
+      this.#stop.signal,
+    );
+    if (!moved) this.#screen.warn('nothing has moved for too long; giving up');
+    this.#screen.settle();
+    return sending.catch(() => undefined);
+  }
+
+  async #send(
+    plan: FilePlan,
+    queues: readonly WorkQueue[],
+    onProgress: (accepted: number) => void,
+  ): Promise<SendSummary> {
+    const urlOf = (name: string) => {
+      const queue = queues.find((candidate) => candidate.name === name);
+      if (queue === undefined) throw new Error(`the assembly has no fleet ${name} to send to`);
+      return queue.url;
+    };
+    const client = createProducerClient({
+      endpoint: this.#sqs!.endpoint,
+      region: this.#region,
+      ...(this.#credentials.provider === undefined ? {} : { credentials: this.#credentials.provider }),
+    });
+    try {
+      return await sendOrders({
+        orders: readOrders(plan),
+        queueUrls: { orders: urlOf('orders'), ledger: urlOf('ledger') },
+        sendBatch: sendBatchWith(client),
+        messagesTotal: plan.messages.orders + plan.messages.ledger,
+        signal: this.#stop.signal,
+        onAccepted: (message) => this.#journal.accepted(message),
+        onProgress: ({ acceptedMessages }) => onProgress(acceptedMessages),
+      });
+    } finally {
+      client.destroy();
+    }
+  }
+
+  async #finish(
+    plan: FilePlan,
+    balances: readonly QueueBalance[],
+    summary: SendSummary | undefined,
+    synthesisSeconds: number,
+  ): Promise<void> {
+    const report: RunReport = reportOf({
+      options: this.#options,
+      startedAt: this.#startedAt,
+      plan,
+      balances,
+      exact: isAccountedFor(balances, this.#options.once),
+      producerRequests: summary?.requests ?? 0,
+      fleets: this.#fleets,
+      timings: await readTimings(this.#postgres!.pool, this.#startedAt, synthesisSeconds, summary?.seconds),
+    });
+    const { storedSeconds, totalSeconds } = report.timings;
+    const { perMessage } = report.requests;
+    const requests = perMessage === null ? '' : ` · ${perMessage.toFixed(2)} SQS requests a message`;
+    this.#screen.balance(balances, `${(storedSeconds ?? totalSeconds).toFixed(1)} s${requests}`, report.exact);
+    if (this.#options.reportFile !== undefined) {
+      await writeFile(this.#options.reportFile, `${JSON.stringify(report, null, 2)}\n`);
+      this.#screen.line(`  report: ${this.#options.reportFile}`);
+    }
+  }
+
+  #fail(error: Error): void {
+    // A send that Ctrl-C or an earlier failure cut short is not another failure.
+    if (this.#stop.signal.aborted && error instanceof SendError) return;
+    this.#failure ??= error;
+    this.#stop.abort();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#fleets.map((fleet) => fleet.stop()));
+    await this.#journal.close();
+    await this.#postgres?.stop();
+    await this.#sqs?.stop();
+  }
+}
+
+/** A run that was to end by itself has nothing waiting; one that a person ended may. */
+function isAccountedFor(balances: readonly QueueBalance[], once: boolean): boolean {
+  return balances.every((balance) => isExact(balance) && !(once && balance.waiting > 0));
+}

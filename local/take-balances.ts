@@ -1,0 +1,50 @@
+/** Collects the evidence of every work queue, and takes its balance. */
+import type pg from 'pg';
+import {
+  entriesOutOfOrder,
+  type QueueBalance,
+  rejectionReasons,
+  storedEntries,
+  storedOrders,
+  takeBalance,
+} from './balance.ts';
+import type { WorkQueue } from './monitor.ts';
+import type { SentEntry, SentJournal } from './sent-journal.ts';
+import type { SqsControl } from './sqs-control.ts';
+
+export async function balanceQueues(
+  queues: readonly WorkQueue[],
+  journal: SentJournal,
+  control: SqsControl,
+  pool: pg.Pool,
+): Promise<QueueBalance[]> {
+  const sent = new Map<string, SentEntry[]>(queues.map(({ name }) => [name, []]));
+  for await (const entry of journal.entries()) sent.get(entry.queue)?.push(entry);
+  return Promise.all(queues.map((queue) => balanceOf(queue, sent.get(queue.name) ?? [], control, pool)));
+}
+
+async function balanceOf(
+  queue: WorkQueue,
+  sent: readonly SentEntry[],
+  control: SqsControl,
+  pool: pg.Pool,
+): Promise<QueueBalance> {
+  const [depth, deadLetterDepth] = await Promise.all([control.depth(queue.url), control.depth(queue.deadLetterUrl)]);
+  const ledger = queue.name === 'ledger';
+  return takeBalance({
+    queue: queue.name,
+    sent,
+    storedTimes: ledger ? await storedEntries(pool) : await storedOrders(pool),
+    rejectionReasons: await rejectionReasons(pool, queue.queueName),
+    deadLetters: await control.readDeadLetters(queue.deadLetterUrl),
+    deadLetterDepth: deadLetterDepth.visible + deadLetterDepth.inFlight,
+    waiting: depth.visible + depth.inFlight + depth.delayed,
+    suppressed: queue.fleet.counts.suppressed,
+    outOfOrder: ledger
+      ? await entriesOutOfOrder(
+          pool,
+          sent.map(({ orderId }) => orderId),
+        )
+      : undefined,
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * Progress as a person sees it: a bar with rate and time left on a terminal, a plain line now and then elsewhere.
+ *
+ * Holds always: colour and cursor movements go to a terminal only; the last line is written in either case.
+ */
+import { Presets, SingleBar } from 'cli-progress';
+import pc from 'picocolors';
+
+/** Where progress is written: process.stderr, or anything like it. */
+export type ProgressStream = NodeJS.WritableStream & { readonly isTTY?: boolean };
+
+export interface Progress {
+  /** How much is done by now; may be called as often as one likes. */
+  update(done: number): void;
+  /** Writes the last line, with how much was done in the end. */
+  end(): void;
+}
+
+export interface ProgressOptions {
+  /** What is being done, such as `sending`. */
+  readonly title: string;
+  /** What is counted, such as `messages`. */
+  readonly unit: string;
+  readonly total: number;
+  readonly stream: ProgressStream;
+  /** @default the monotonic clock */
+  readonly nowMs?: () => number;
+}
+
+/** Plain lines are for logs: often enough to see that it lives, seldom enough to read. */
+const LINE_EVERY_MS = 5_000;
+/** Faster than the eye wants it costs more than it tells. */
+const BAR_FRAMES_PER_SECOND = 10;
+
+export function showProgress(options: ProgressOptions): Progress {
+  return options.stream.isTTY === true ? bar(options) : lines(options);
+}
+
+function bar({ title, unit, total, stream, nowMs = () => performance.now() }: ProgressOptions): Progress {
+  const startedMs = nowMs();
+  // False where the person has asked for no colour.
+  const colour = pc.createColors(pc.isColorSupported);
+  const rate = (done: number) => ({ rate: perSecond(done, nowMs() - startedMs) });
+  const singleBar = new SingleBar(
+    {
+      stream,
+      fps: BAR_FRAMES_PER_SECOND,
+      format: `${title} ${colour.cyan('{bar}')} {value}/{total} ${unit}, {rate}/s, {eta_formatted} left`,
+      barsize: 20,
+      hideCursor: true,
+      // A signal has its own handling: it drains, and then this bar is ended like any other.
+      gracefulExit: false,
+    },
+    Presets.shades_classic,
+  );
+  let done = 0;
+  singleBar.start(total, 0, rate(0));
+  return {
+    update: (now) => {
+      done = now;
+      singleBar.update(now, rate(now));
+    },
+    end: () => {
+      singleBar.update(done, rate(done));
+      singleBar.stop();
+    },
+  };
+}
+
+function lines({ title, unit, total, stream, nowMs = () => performance.now() }: ProgressOptions): Progress {
+  const startedMs = nowMs();
+  let done = 0;
+  let lastLineMs = startedMs;
+  const write = (ending: string) => {
+    stream.write(`${title}: ${done} of ${total} ${unit}, ${perSecond(done, nowMs() - startedMs)}/s${ending}\n`);
+  };
+  return {
+    update: (now) => {
+      done = now;
+      if (nowMs() - lastLineMs < LINE_EVERY_MS) return;
+      lastLineMs = nowMs();
+      const elapsedSeconds = (lastLineMs - startedMs) / 1000;
+      write(done === 0 ? '' : `, ${Math.ceil(((total - done) / done) * elapsedSeconds)} s left`);
+    },
+    end: () => write(`, ${((nowMs() - startedMs) / 1000).toFixed(1)} s in all`),
+  };
+}
+
+function perSecond(count: number, ms: number): number {
+  return ms <= 0 ? 0 : Math.round((count / ms) * 1000);
+}

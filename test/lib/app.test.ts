@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { Stack } from 'aws-cdk-lib';
+import { CfnQueue } from 'aws-cdk-lib/aws-sqs';
+import { buildApp } from '../../lib/app.ts';
+import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+import { synthesized, synthesizedStage } from './synthesized.ts';
+
+const hash = /[0-9a-f]{64}/g;
+
+// A bundle's hash changes with every line of a worker, and says nothing that a reader of a template wants to know.
+expect.addSnapshotSerializer({
+  test: (value) => typeof value === 'string' && value.search(hash) >= 0,
+  serialize: (value, config, indentation, depth, refs, print) =>
+    print(String(value).replace(hash, '<hash>'), config, indentation, depth, refs),
+});
+
+describe.each(stageNames)('stage %s', (stage) => {
+  const app = synthesizedStage(stage);
+
+  test.each(Object.keys(app.templates))('has %s as it was last agreed', (stack) => {
+    expect(app.templates[stack]).toMatchSnapshot();
+  });
+
+  test('has four stacks, named for the stage', () => {
+    expect(Object.keys(app.templates)).toEqual(
+      ['compute', 'data', 'messaging', 'network'].map((part) => `sluice-${stage}-${part}`),
+    );
+  });
+
+  test('needs nothing looked up in an account', () => {
+    expect(app.missing).toEqual([]);
+  });
+
+  test('is the same byte for byte when it is synthesized again', () => {
+    expect(synthesizedStage(stage).files).toEqual(app.files);
+  });
+
+  test('names no account and no region', () => {
+    const named = Object.entries(app.templates).filter(([, template]) =>
+      /\b\d{12}\b|\b(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d\b/.test(JSON.stringify(template).replaceAll(hash, '')),
+    );
+    expect(named.map(([stack]) => stack)).toEqual([]);
+  });
+});
+
+describe('the validation of templates', () => {
+  // The validator tells its findings to the terminal as well.
+  beforeEach(() => {
+    jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  test.each(stageNames)('finds nothing in stage %s', (stage) => {
+    expect(() => synthesizedStage(stage, { validate: true })).not.toThrow();
+  });
+
+  test('is on, and ends the synthesis when it finds something', () => {
+    const broken = () =>
+      synthesized(
+        (app) => {
+          const stack = new Stack(app, 'broken');
+          const deadLetterQueue = new CfnQueue(stack, 'DeadLetterQueue');
+          const redrivePolicy = { deadLetterTargetArn: deadLetterQueue.attrArn, maxReceiveCount: 5 };
+          new CfnQueue(stack, 'Queue', { fifoQueue: true, redrivePolicy });
+        },
+        { validate: true },
+      );
+    expect(broken).toThrow(/validation/i);
+  });
+});
+
+describe('a configuration that differs', () => {
+  test('reaches the templates', () => {
+    const { stage, ...candidate } = structuredClone(configurationOf('dev'));
+    candidate.queues.ledger.visibilityTimeoutSeconds = 900;
+    candidate.fleets.orders.maximum = 7;
+    candidate.database.allocatedStorageGib = 40;
+    candidate.queueRemovalPolicy = 'retain';
+
+    const { resources } = synthesized((app) => {
+      buildApp(app, checkedConfiguration(stage, candidate));
+    });
+    const values = (type: string, property: string) =>
+      resources.filter((resource) => resource.type === type).map(({ properties }) => properties[property]);
+    expect(values('AWS::SQS::Queue', 'VisibilityTimeout')).toEqual([60, 60, 900, 900]);
+    expect(values('AWS::AutoScaling::AutoScalingGroup', 'MaxSize')).toEqual(['7', '2']);
+    expect(values('AWS::RDS::DBInstance', 'AllocatedStorage')).toEqual(['40']);
+  });
+});

@@ -1,0 +1,104 @@
+import { describe, expect, test } from '@jest/globals';
+import { ConfigurationError, checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+
+/** The dev configuration with one field set to something else. */
+function devWith(field: string, value: unknown): unknown {
+  const { stage: _, ...candidate } = structuredClone(configurationOf('dev'));
+  const path = field.split('.');
+  let owner: object = candidate;
+  for (const key of path.slice(0, -1)) owner = Reflect.get(owner, key);
+  Reflect.set(owner, path.at(-1)!, value);
+  return candidate;
+}
+
+function problemsOf(candidate: unknown): string {
+  try {
+    checkedConfiguration('dev', candidate);
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.message;
+    throw error;
+  }
+  return 'none';
+}
+
+describe('a configuration', () => {
+  test.each(stageNames)('of stage %s is valid', (stage) => {
+    expect(configurationOf(stage).stage).toBe(stage);
+  });
+
+  test.each([
+    ['queues.orders.visibilityTimeoutSeconds', 30, 'is 30; allowed: 60 to 43200'],
+    ['queues.orders.visibilityTimeoutSeconds', 43_201, 'is 43201; allowed: 60 to 43200'],
+    ['queues.orders.visibilityTimeoutSeconds', 60.5, 'is 60.5; allowed: a whole number, 60 to 43200'],
+    ['queues.ledger.visibilityTimeoutSeconds', '60', 'is "60"; allowed: a whole number, 60 to 43200'],
+    ['queues.ledger.visibilityTimeoutSeconds', undefined, 'is missing; allowed: a whole number, 60 to 43200'],
+    ['queues.orders.retentionDays', 0, 'is 0; allowed: 1 to 14'],
+    ['queues.orders.deadLetterRetentionDays', 15, 'is 15; allowed: 1 to 14'],
+    ['queues.orders.deadLetterRetentionDays', 3, 'is 3; allowed: 4 (retentionDays) to 14'],
+    ['queues.orders.maxReceiveCount', 0, 'is 0; allowed: 2 to 1000'],
+    ['queues.orders.maximumMessageSizeBytes', 1_048_577, 'is 1048577; allowed: 1024 to 1048576'],
+    ['queues.orders.dataKeyReuseMinutes', 1441, 'is 1441; allowed: 1 to 1440'],
+    ['fleets.orders.instanceType', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type such as t4g.micro'],
+    ['fleets.orders.minimum', 0, 'is 0; allowed: 1 to 100'],
+    ['fleets.orders.minimum', 3, 'is 3; allowed: 1 to 2 (maximum)'],
+    ['fleets.orders.maximum', 101, 'is 101; allowed: 1 to 100'],
+    ['fleets.orders.backlogPerInstanceMessages', 1, 'is 1; allowed: 10 to 1000000'],
+    ['fleets.orders.rootVolumeGib', 4, 'is 4; allowed: 8 to 100'],
+    ['fleets.orders.drainSeconds', 10, 'is 10; allowed: 25 to 900'],
+    ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
+    ['database.instanceClass', 't4g.micro', 'is "t4g.micro"; allowed: a Graviton instance class such as db.t4g.micro'],
+    ['database.allocatedStorageGib', 10, 'is 10; allowed: 20 to 65536'],
+    ['database.maxAllocatedStorageGib', 21, 'is 21; allowed: 22 to 65536'],
+    ['database.multiAz', 'yes', 'is "yes"; allowed: true or false'],
+    ['database.backupRetentionDays', 36, 'is 36; allowed: 1 to 35'],
+    ['database.removalPolicy', 'keep', 'is "keep"; allowed: one of destroy, snapshot, retain'],
+    ['network.cidr', '8.8.0.0/16', 'is "8.8.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
+    ['network.cidr', '10.999.0.0/16', 'is "10.999.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
+    ['network.availabilityZones', 3, 'is 3; allowed: 2'],
+    ['network.natGateways', 0, 'is 0; allowed: 1 to 2'],
+    ['queueRemovalPolicy', 'snapshot', 'is "snapshot"; allowed: one of destroy, retain'],
+    ['database', 5, 'is 5; allowed: settings instanceClass, allocatedStorageGib'],
+  ])('whose %s is %p is refused with field, value and what is allowed', (field, value, problem) => {
+    const expected = `stage dev: ${field} ${problem}`;
+    expect(problemsOf(devWith(field, value)).slice(0, expected.length)).toBe(expected);
+  });
+
+  test('whose database could grow by less than a tenth is refused', () => {
+    expect(problemsOf(devWith('database.allocatedStorageGib', 48))).toBe(
+      'stage dev: database.maxAllocatedStorageGib is 50; allowed: 53 (a tenth above allocatedStorageGib) to 65536',
+    );
+  });
+
+  test('with a setting that does not exist is refused with those that do', () => {
+    expect(problemsOf(devWith('network.natGateway', 1))).toBe(
+      'stage dev: network.natGateway is not a setting; allowed: cidr, availabilityZones, natGateways',
+    );
+  });
+
+  test('with two mistakes is refused with both, a line each', () => {
+    const candidate = devWith('network.natGateways', 9);
+    Reflect.set(Object(candidate), 'queueRemovalPolicy', 'burn');
+    expect(problemsOf(candidate).split('\n')).toEqual([
+      'stage dev: network.natGateways is 9; allowed: 1 to 2',
+      'stage dev: queueRemovalPolicy is "burn"; allowed: one of destroy, retain',
+    ]);
+  });
+
+  test('that is no object at all is refused', () => {
+    expect(problemsOf('dev')).toMatch(/^stage dev: the configuration is "dev"; allowed: settings queues, fleets,/);
+  });
+});
+
+describe('a stage', () => {
+  test.each(['staging', '', 'DEV', 'toString'])('called %p is unknown, and the known ones are named', (stage) => {
+    expect(() => configurationOf(stage)).toThrow(
+      new ConfigurationError(`stage ${JSON.stringify(stage)} is unknown; allowed: dev, prod`),
+    );
+  });
+
+  test('cannot have a name that would break the names of its queues', () => {
+    expect(() => checkedConfiguration('my-stage', {})).toThrow(
+      /stage name "my-stage" cannot be used; allowed: 1 to 20/,
+    );
+  });
+});

@@ -1,0 +1,66 @@
+/** The CDK entry as its own process: what `cdk synth` and the local runner start. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
+import { synthesizedStage, valuesIn } from './synthesized.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function entry(context: Record<string, unknown>) {
+  return spawnSync(process.execPath, ['bin/app.ts'], {
+    encoding: 'utf8',
+    env: {
+      PATH: process.env.PATH,
+      CDK_VALIDATION: 'false',
+      CDK_OUTDIR: folder,
+      CDK_CONTEXT_JSON: JSON.stringify(context),
+    },
+  });
+}
+
+describe('the entry of the app', () => {
+  test.each(['staging', '', 5])('answers stage %p with one line and exit status 1', (stage) => {
+    const { status, stderr } = entry({ stage });
+    expect(stderr).toBe(`stage "${stage}" is unknown; allowed: dev, prod\n`);
+    expect(status).toBe(1);
+  });
+
+  test('writes the bundles where the asset list and the fleets say', () => {
+    const { status, stderr } = entry({ stage: 'prod' });
+    expect([status, stderr.replaceAll(/Bundling asset .*\n/g, '')]).toEqual([0, '']);
+
+    const template: unknown = JSON.parse(readFileSync(join(folder, 'sluice-prod-compute.template.json'), 'utf8'));
+    const keys = [...valuesIn(template)]
+      .filter(({ key }) => key === 'FLEET_BUNDLE_KEY')
+      .map(({ value }) => String(value));
+    expect(new Set(keys).size).toBe(2);
+
+    const { files } = z
+      .object({ files: z.record(z.string(), z.object({ source: z.object({ path: z.string() }) })) })
+      .parse(JSON.parse(readFileSync(join(folder, 'sluice-prod-compute.assets.json'), 'utf8')));
+    for (const key of keys) {
+      const bundle = join(folder, files[key.replace('.zip', '')]!.source.path);
+      expect([existsSync(join(bundle, 'index.mjs')), existsSync(join(bundle, 'migrations'))]).toEqual([true, true]);
+    }
+  });
+
+  test('takes its feature flags along: what it writes is what an app with them writes', () => {
+    entry({ stage: 'dev' });
+    const written = (part: string): unknown =>
+      JSON.parse(readFileSync(join(folder, `sluice-dev-${part}.template.json`), 'utf8'), (key, value) =>
+        key === 'Metadata' ? undefined : value,
+      );
+    const { templates } = synthesizedStage('dev');
+    expect(written('messaging')).toEqual(templates['sluice-dev-messaging']);
+    expect(written('network')).toEqual(templates['sluice-dev-network']);
+  });
+});

@@ -1,0 +1,168 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { type DataFolder, openDataFolder } from '../../../local/machine/data-folder.ts';
+import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../../local/machine/embedded-postgres.ts';
+import { findPostgres } from '../../../local/machine/postgres-programs.ts';
+import { createRunFolder, type RunFolder } from '../../../local/machine/run-folder.ts';
+import { afterwards, isListening, temporaryFolder } from './machine.ts';
+
+const isRoot = process.getuid!() === 0;
+const nobody = { uid: 65_534, gid: 65_534 };
+
+async function makeRun(): Promise<RunFolder> {
+  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
+  afterwards(() => run.close());
+  return run;
+}
+
+async function start(options: EmbeddedPostgresOptions) {
+  const postgres = await startEmbeddedPostgres(options);
+  afterwards(() => postgres.stop());
+  return postgres;
+}
+
+async function query(url: string, sql: string): Promise<unknown[][]> {
+  const client = new pg.Client(url);
+  await client.connect();
+  const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' });
+  await client.end();
+  return rows;
+}
+
+/** A data folder that says that it was made to the end, by this major version of PostgreSQL. */
+async function pretendDataFolder(postgresMajor: number): Promise<DataFolder> {
+  const data = openDataFolder(join(await temporaryFolder(), 'data'), postgresMajor);
+  await writeFile(join(data.postgresPath, 'PG_VERSION'), `${postgresMajor}\n`);
+  data.markComplete();
+  data.release();
+  return data;
+}
+
+describe('the embedded PostgreSQL', () => {
+  test('takes a query from a user who is no superuser, with nothing lost that was committed, then leaves nothing', async () => {
+    const run = await makeRun();
+    const postgres = await start({ run });
+    expect(
+      await query(
+        postgres.url,
+        `SELECT current_user, current_database(), rolsuper, current_setting('fsync'), current_setting('synchronous_commit'),
+                current_setting('TimeZone'), current_setting('server_encoding'), current_setting('listen_addresses')
+         FROM pg_roles WHERE rolname = current_user`,
+      ),
+    ).toEqual([['sluice', 'sluice', false, 'on', 'on', 'UTC', 'UTF8', '127.0.0.1']]);
+    await query(postgres.url, 'CREATE TABLE work (id int)');
+    await postgres.stop();
+    expect(await isListening(postgres.port)).toBe(false);
+    await run.close();
+    expect(existsSync(run.path)).toBe(false);
+  });
+
+  test('is reached by its URL even where the environment asks for TLS, as the deployed workers do', async () => {
+    const postgres = await start({ run: await makeRun() });
+    process.env.PGSSLMODE = 'verify-full';
+    afterwards(() => delete process.env.PGSSLMODE);
+    expect(await query(postgres.url, 'SELECT 1')).toEqual([[1]]);
+  });
+
+  test('says in one sentence that its port is in use', async () => {
+    const postgres = await start({ run: await makeRun() });
+    await expect(startEmbeddedPostgres({ run: await makeRun(), port: postgres.port })).rejects.toThrow(
+      `port ${postgres.port} is in use, so PostgreSQL cannot listen on it.`,
+    );
+  });
+});
+
+describe('a data folder that a person named', () => {
+  test('is used again, one run at a time, even after a crash and with a lock whose pid someone else has', async () => {
+    const dataFolder = join(await temporaryFolder(), 'below', 'data');
+    const run = await makeRun();
+    const crashed = await start({ run, dataFolder });
+    await query(crashed.url, 'CREATE TABLE work AS SELECT 42 AS id');
+    await expect(startEmbeddedPostgres({ run: await makeRun(), dataFolder })).rejects.toThrow(
+      `${dataFolder} is in use by the run of process ${process.pid}`,
+    );
+
+    process.kill(run.processes[0]!.pid, 'SIGKILL');
+    await crashed.exited;
+    await crashed.stop();
+    const sleeper = spawn('sleep', ['60'], { stdio: 'ignore' });
+    afterwards(() => sleeper.kill());
+    const lockFile = join(dataFolder, 'postgres', 'postmaster.pid');
+    const lock = await readFile(lockFile, 'utf8');
+    await writeFile(lockFile, lock.replace(/^\d+/, String(sleeper.pid)));
+
+    const again = await start({ run: await makeRun(), dataFolder });
+    expect(await query(again.url, 'SELECT id FROM work')).toEqual([[42]]);
+  });
+
+  test('is made anew when it was not made to the end', async () => {
+    const dataFolder = join(await temporaryFolder(), 'data');
+    const data = openDataFolder(dataFolder, 18);
+    await writeFile(join(data.postgresPath, 'half-made'), '');
+    data.release();
+    const postgres = await start({ run: await makeRun(), dataFolder });
+    expect(await query(postgres.url, 'SELECT 1')).toEqual([[1]]);
+    expect(existsSync(join(data.postgresPath, 'half-made'))).toBe(false);
+  });
+
+  test('of an older PostgreSQL is refused and left as it is', async () => {
+    const data = await pretendDataFolder(17);
+    await expect(startEmbeddedPostgres({ run: await makeRun(), dataFolder: data.path })).rejects.toThrow(
+      `${data.path} was written by PostgreSQL 17; this Sluice runs 18, which cannot read it.`,
+    );
+    expect(() => openDataFolder(data.path, 17).release()).not.toThrow();
+  });
+
+  test.each([
+    [0, 'an older'],
+    [2, 'a newer'],
+  ])('of data format %i is refused as that of %s Sluice', async (format, age) => {
+    const data = await pretendDataFolder(18);
+    await writeFile(join(data.path, 'sluice-data.json'), JSON.stringify({ format }));
+    expect(() => openDataFolder(data.path, 18)).toThrow(`${data.path} was written by ${age} Sluice`);
+  });
+
+  test('that holds something else is refused and left as it is', async () => {
+    const folder = await temporaryFolder();
+    for (const name of ['letters', 'music', 'photos', 'taxes']) await mkdir(join(folder, name));
+    expect(() => openDataFolder(folder, 18)).toThrow(`${folder} holds something else (letters, music, photos, …)`);
+    await writeFile(join(folder, 'file'), '');
+    expect(() => openDataFolder(join(folder, 'file'), 18)).toThrow(`${join(folder, 'file')} is a file`);
+  });
+});
+
+describe('PostgreSQL started by root', () => {
+  const testAsRoot = isRoot ? test : test.skip;
+  const only = isRoot ? '' : ' (skipped: this is not root)';
+
+  testAsRoot(`runs from a copy when its user may not enter the folder of the programs${only}`, async () => {
+    const closed = await mkdtemp(join(tmpdir(), 'sluice-test-closed-'));
+    afterwards(() => rm(closed, { recursive: true }));
+    const embedded = createRequire(import.meta.url).resolve('embedded-postgres');
+    const platform = createRequire(embedded).resolve(`@embedded-postgres/${process.platform}-${process.arch}`);
+    const native = join(closed, 'native');
+    await cp(join(dirname(platform), '..', 'native'), native, { recursive: true, verbatimSymlinks: true });
+    await chmod(join(native, 'bin', 'postgres'), 0o700);
+
+    const run = await makeRun();
+    const programs = await findPostgres(run, nobody, native);
+    expect(programs.postgres).toBe(join(run.path, 'native', 'bin', 'postgres'));
+    expect(programs.major).toBe(18);
+    const data = openDataFolder(run.dataPath, programs.major);
+    const initdb = spawnSync(programs.initdb, ['--no-sync', '-D', data.postgresPath], { cwd: '/', ...nobody });
+    expect(String(initdb.stderr)).not.toContain('error');
+    expect(initdb.status).toBe(0);
+  });
+
+  testAsRoot(`refuses a data folder that its user may not enter${only}`, async () => {
+    const closed = await mkdtemp(join(tmpdir(), 'sluice-test-closed-'));
+    afterwards(() => rm(closed, { recursive: true }));
+    expect(() => openDataFolder(join(closed, 'data'), 18)).toThrow('cannot be entered by user 65534');
+  });
+});

@@ -1,0 +1,49 @@
+/** What the tests of this folder share: folders that go with the test, and looking at processes and ports. */
+
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach } from '@jest/globals';
+
+const EVENTUALLY_MS = 20_000;
+
+const undoings: (() => unknown)[] = [];
+
+/** Runs after the test, the last one first, whatever became of the test. */
+export function afterwards(undo: () => unknown): void {
+  undoings.push(undo);
+}
+
+afterEach(async () => {
+  for (const undo of undoings.splice(0).reverse()) await undo();
+});
+
+/** A folder that others may enter, as they may enter the system's own. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+  await chmod(folder, 0o711);
+  afterwards(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Waits until something holds; what it is shows up in the failure. */
+export async function eventually(what: string, holds: () => unknown): Promise<void> {
+  const giveUpAtMs = performance.now() + EVENTUALLY_MS;
+  while (!(await holds())) {
+    if (performance.now() > giveUpAtMs) throw new Error(`not seen within ${EVENTUALLY_MS} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    const answer = (listening: boolean) => () => {
+      socket.destroy();
+      resolve(listening);
+    };
+    socket.once('connect', answer(true)).once('error', answer(false));
+  });
+}
