@@ -107,7 +107,7 @@ export class LocalFleet {
       run,
       name: `${fleet.name}-${number}`,
       command: process.execPath,
-      args: ['--enable-source-maps', fleet.entryPath],
+      args: [fleet.entryPath],
       env: environment,
       logFile: run.logPath(`${fleet.name}-${number}`),
       onLine: (line) => this.#read(line),
