@@ -258,6 +258,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         'DEAD_LETTER_QUEUE_URL',
         'DRAIN_SECONDS',
         'LOG_LEVEL',
+        'NODE_OPTIONS',
         'PGDATABASE',
         'PGHOST',
         'PGPORT',
