@@ -58,7 +58,7 @@ Examples:
   )
   .action(async (options) => {
     const interrupt = interruptSignal();
-    const { exact, interrupted } = await startLocal({
+    const { exact, complete, interrupted } = await startLocal({
       stage: options.stage,
       input: options.input,
       workers: options.workers,
@@ -72,8 +72,9 @@ Examples:
       output: process.stdout,
       signal: interrupt,
     });
-    if (!exact) process.exitCode = EXIT_NOT_EXACT;
-    else process.exitCode = interrupted && options.once ? EXIT_INTERRUPTED : EXIT_DONE;
+    // Without --once, Ctrl-C is how a run ends.
+    if (interrupted && exact) process.exitCode = options.once ? EXIT_INTERRUPTED : EXIT_DONE;
+    else process.exitCode = exact && complete ? EXIT_DONE : EXIT_NOT_EXACT;
   });
 
 program

@@ -101,9 +101,13 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
   };
 }
 
-/** Everything sent is stored once, in order, or rejected for a reason of its own; `waiting` is allowed only in an interrupted run. */
+/** Nothing is lost, stored twice, out of order, or dead without a reason of its own; some may still be waiting. */
 export function isExact(balance: QueueBalance): boolean {
   return balance.lost + balance.dead + balance.storedTwice + (balance.outOfOrder ?? 0) === 0;
+}
+
+export function isComplete(balances: readonly QueueBalance[]): boolean {
+  return balances.every(({ waiting }) => waiting === 0);
 }
 
 export async function storedOrders(pool: pg.Pool): Promise<Map<string, number>> {

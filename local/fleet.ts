@@ -107,7 +107,8 @@ export class LocalFleet {
       run,
       name: `${fleet.name}-${number}`,
       command: process.execPath,
-      args: [fleet.entryPath],
+      // So that a person finds it with ps, and can try what happens when it is killed.
+      args: [`--title=sluice-${fleet.name}`, fleet.entryPath],
       env: environment,
       logFile: run.logPath(`${fleet.name}-${number}`),
       onLine: (line) => this.#read(line),

@@ -2,7 +2,7 @@
 import { cpus, totalmem } from 'node:os';
 import type pg from 'pg';
 import type { FilePlan } from '../producer/retail-file.ts';
-import type { QueueBalance } from './balance.ts';
+import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import type { LocalFleet } from './fleet.ts';
 
 export interface RunTimings {
@@ -22,7 +22,11 @@ export interface RunReport {
   readonly input: string;
   readonly orders: number;
   readonly messages: number;
+  /** Nothing is lost, stored twice, out of order, or dead without a reason of its own. */
   readonly exact: boolean;
+  /** Nothing is waiting either. */
+  readonly complete: boolean;
+  readonly interrupted: boolean;
   readonly balance: readonly QueueBalance[];
   readonly timings: RunTimings;
   /** Send, receive, delete and visibility, of the producer and the workers; the monitor's own are not counted. */
@@ -53,7 +57,7 @@ export interface ReportInput {
   readonly startedAt: Date;
   readonly plan: FilePlan;
   readonly balances: readonly QueueBalance[];
-  readonly exact: boolean;
+  readonly interrupted: boolean;
   readonly producerRequests: number;
   readonly fleets: readonly LocalFleet[];
   readonly timings: RunTimings;
@@ -69,7 +73,9 @@ export function reportOf(input: ReportInput): RunReport {
     input: input.plan.path,
     orders: input.plan.orders,
     messages,
-    exact: input.exact,
+    exact: input.balances.every(isExact),
+    complete: isComplete(input.balances),
+    interrupted: input.interrupted,
     balance: input.balances,
     timings: input.timings,
     requests: {

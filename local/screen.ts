@@ -6,7 +6,7 @@
 import Table from 'cli-table3';
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
-import type { QueueBalance } from './balance.ts';
+import { isExact, type QueueBalance } from './balance.ts';
 import type { Sample } from './monitor.ts';
 
 const PLAIN_LINE_EVERY_MS = 5_000;
@@ -52,7 +52,7 @@ export class Screen {
     if (this.#stream.isTTY) this.#block.done();
   }
 
-  balance(balances: readonly QueueBalance[], summary: string, exact: boolean): void {
+  balance(balances: readonly QueueBalance[], summary: string): void {
     this.settle();
     const table = plainTable([
       'queue',
@@ -79,7 +79,11 @@ export class Screen {
       }
       if (lostOrders.length > 0) this.line(this.#colour.red(`  ${queue} lost ${lostOrders.join(', ')}, …`));
     }
-    this.line(`  ${exact ? this.#colour.green('exact ✓') : this.#colour.red('not exact ✗')}  ${summary}`);
+    const exact = balances.every(isExact);
+    const waiting = balances.reduce((sum, balance) => sum + balance.waiting, 0);
+    const verdict = exact ? this.#colour.green('exact ✓') : this.#colour.red('not exact ✗');
+    const left = waiting === 0 ? '' : `, with ${number(waiting)} still waiting`;
+    this.line(`  ${verdict}${left}  ${summary}`);
   }
 
   #depths({ queues, databaseAwaySeconds }: Sample): string {

@@ -22,7 +22,7 @@ import { migrate } from '../workers/store/migrate.ts';
 import { readAssembly } from './assembly/assembly.ts';
 import { countResourceTypes, type ResourceTypeCount } from './assembly/resource-types.ts';
 import { queueUrl, readSystem, type Servers, type System } from './assembly/system.ts';
-import { isExact, type QueueBalance } from './balance.ts';
+import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import { type Credentials, credentialsFrom } from './credentials.ts';
 import { LocalFleet } from './fleet.ts';
 import { announceLiveRun } from './live-run.ts';
@@ -64,7 +64,10 @@ export interface StartOptions {
 }
 
 export interface RunResult {
+  /** Nothing is lost, stored twice, out of order, or dead without a reason of its own. */
   readonly exact: boolean;
+  /** Nothing is waiting either. */
+  readonly complete: boolean;
   readonly interrupted: boolean;
 }
 
@@ -125,7 +128,11 @@ class LocalRun {
     const balances = await balanceQueues(queues, this.#journal, sqs.control, postgres.pool);
     await this.#finish(plan, balances, summary, synthesisSeconds);
     if (this.#failure !== undefined) throw this.#failure;
-    return { exact: isAccountedFor(balances, this.#options.once), interrupted: this.#options.signal.aborted };
+    return {
+      exact: balances.every(isExact),
+      complete: isComplete(balances),
+      interrupted: this.#options.signal.aborted,
+    };
   }
 
   /** Everything that does not wait for anything else, at once. */
@@ -136,6 +143,7 @@ class LocalRun {
     };
     const { environment, stage, sqsPort, postgresPort, dataFolder } = this.#options;
     const run = this.#run;
+    this.#screen.line(`Synthesizing the stage ${stage}, starting the servers, reading ${input} …\n`);
     const surveying = surveyRetailFile(input, { signal: this.#stop.signal });
     const synthesizing = this.#synthesize(stage);
     const openingSqs = openSqs({
@@ -339,7 +347,7 @@ class LocalRun {
       startedAt: this.#startedAt,
       plan,
       balances,
-      exact: isAccountedFor(balances, this.#options.once),
+      interrupted: this.#options.signal.aborted,
       producerRequests: summary?.requests ?? 0,
       fleets: this.#fleets,
       timings: await readTimings(this.#postgres!.pool, this.#startedAt, synthesisSeconds, summary?.seconds),
@@ -347,7 +355,7 @@ class LocalRun {
     const { storedSeconds, totalSeconds } = report.timings;
     const { perMessage } = report.requests;
     const requests = perMessage === null ? '' : ` · ${perMessage.toFixed(2)} SQS requests a message`;
-    this.#screen.balance(balances, `${(storedSeconds ?? totalSeconds).toFixed(1)} s${requests}`, report.exact);
+    this.#screen.balance(balances, `${(storedSeconds ?? totalSeconds).toFixed(1)} s${requests}`);
     if (this.#options.reportFile !== undefined) {
       await writeFile(this.#options.reportFile, `${JSON.stringify(report, null, 2)}\n`);
       this.#screen.line(`  report: ${this.#options.reportFile}`);
@@ -367,9 +375,4 @@ class LocalRun {
     await this.#postgres?.stop();
     await this.#sqs?.stop();
   }
-}
-
-/** A run that was to end by itself has nothing waiting; one that a person ended may. */
-function isAccountedFor(balances: readonly QueueBalance[], once: boolean): boolean {
-  return balances.every((balance) => isExact(balance) && !(once && balance.waiting > 0));
 }

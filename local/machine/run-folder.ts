@@ -230,17 +230,20 @@ export async function sweepLeftRuns(options: Pick<RunFolderOptions, 'temporaryFo
   return swept;
 }
 
-/** The folders of this user's runs that are going on now. */
+/** The folders of this user's runs that are going on now; those in the wished place alone, if there are any. */
 export function liveRunFolders(options: Pick<RunFolderOptions, 'temporaryFolder'> = {}): string[] {
-  return bases(options.temporaryFolder ?? tmpdir())
-    .map(parentIn)
-    .filter((parent) => parentState(parent) === 'ours')
-    .flatMap((parent) => namesIn(parent).map((name) => join(parent, name)))
-    .filter((path) => basename(path).startsWith('run-'))
-    .filter((path) => {
-      const owner = readOwner(path);
-      return owner !== undefined && judgeOwner(owner) === 'running';
-    });
+  for (const parent of bases(options.temporaryFolder ?? tmpdir()).map(parentIn)) {
+    if (parentState(parent) !== 'ours') continue;
+    const live = namesIn(parent)
+      .filter((name) => name.startsWith('run-'))
+      .map((name) => join(parent, name))
+      .filter((path) => {
+        const owner = readOwner(path);
+        return owner !== undefined && judgeOwner(owner) === 'running';
+      });
+    if (live.length > 0) return live;
+  }
+  return [];
 }
 
 /**
