@@ -9,6 +9,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type FilePlan, readOrders, surveyRetailFile } from '../producer/retail-file.ts';
 import {
@@ -39,6 +40,9 @@ import { balanceQueues } from './take-balances.ts';
 /** Less than the workers need to let idle polls end by themselves: a person who pressed Ctrl-C is waiting. */
 const DRAIN_SECONDS = 15;
 const METRICS_INTERVAL_SECONDS = 1;
+/** A database that was killed is back within a second or two. */
+const BALANCE_MS_MAX = 15_000;
+const BALANCE_PAUSE_MS = 500;
 const DEFAULT_REGION = 'us-east-1';
 
 export const SAMPLE_FILE = fileURLToPath(new URL('../data/orders-2011-08-12.csv', import.meta.url));
@@ -125,7 +129,7 @@ class LocalRun {
     const summary = await this.#sendAndWatch(plan, queues, new Monitor(queues, sqs.control, postgres.pool));
     await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
     await this.#journal.close();
-    const balances = await balanceQueues(queues, this.#journal, sqs.control, postgres.pool);
+    const balances = await this.#balances(queues, sqs, postgres);
     await this.#finish(plan, balances, summary, synthesisSeconds);
     if (this.#failure !== undefined) throw this.#failure;
     return {
@@ -333,6 +337,21 @@ class LocalRun {
       });
     } finally {
       client.destroy();
+    }
+  }
+
+  /** The database may be on its way back at this moment; a run that failed does not wait for it. */
+  async #balances(queues: readonly WorkQueue[], sqs: SqsServer, postgres: PostgresServer): Promise<QueueBalance[]> {
+    const giveUpAtMs = performance.now() + (this.#failure === undefined ? BALANCE_MS_MAX : 0);
+    for (;;) {
+      try {
+        return await balanceQueues(queues, this.#journal, sqs.control, postgres.pool);
+      } catch (error) {
+        if (this.#failure !== undefined) throw this.#failure;
+        if (performance.now() > giveUpAtMs)
+          throw new Error(`cannot take the balance: ${String(error)}`, { cause: error });
+        await sleep(BALANCE_PAUSE_MS);
+      }
     }
   }
 

@@ -95,16 +95,21 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const server = await startServer(programs, data, options);
     await prepare(server, data);
     run.recordPort(PROCESS_NAME, server.port);
+    // Killed or stopped: the folder is free at once, also for the same run that starts a server on it again.
+    const exited = server.process.exited.then((exit) => {
+      data.release();
+      return exit;
+    });
     return {
       // Says itself that there is no TLS: otherwise a PGSSLMODE in the environment of who connects would ask for it.
       url: `postgres://${NAME}:${data.password}@${LOOPBACK}:${server.port}/${NAME}?sslmode=disable`,
       port: server.port,
       dataFolder: data.path,
       logFile: run.logPath(PROCESS_NAME),
-      exited: server.process.exited,
+      exited,
       stop: async () => {
         await stopServer(server.process);
-        data.release();
+        await exited;
       },
     };
   } catch (error) {

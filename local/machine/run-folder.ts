@@ -230,20 +230,17 @@ export async function sweepLeftRuns(options: Pick<RunFolderOptions, 'temporaryFo
   return swept;
 }
 
-/** The folders of this user's runs that are going on now; those in the wished place alone, if there are any. */
+/** The folders of this user's runs that are going on now, where a run started now would put its own. */
 export function liveRunFolders(options: Pick<RunFolderOptions, 'temporaryFolder'> = {}): string[] {
-  for (const parent of bases(options.temporaryFolder ?? tmpdir()).map(parentIn)) {
-    if (parentState(parent) !== 'ours') continue;
-    const live = namesIn(parent)
-      .filter((name) => name.startsWith('run-'))
-      .map((name) => join(parent, name))
-      .filter((path) => {
-        const owner = readOwner(path);
-        return owner !== undefined && judgeOwner(owner) === 'running';
-      });
-    if (live.length > 0) return live;
-  }
-  return [];
+  const base = usableBase(options.temporaryFolder ?? tmpdir());
+  if (base === undefined || parentState(parentIn(base)) !== 'ours') return [];
+  return namesIn(parentIn(base))
+    .filter((name) => name.startsWith('run-'))
+    .map((name) => join(parentIn(base), name))
+    .filter((path) => {
+      const owner = readOwner(path);
+      return owner !== undefined && judgeOwner(owner) === 'running';
+    });
 }
 
 /**
@@ -334,8 +331,8 @@ function usableParent(wished: string): string {
   if (process.getuid === undefined) {
     throw new Error('Sluice runs locally on Linux and macOS only. On Windows, run it inside WSL.');
   }
-  for (const base of bases(wished)) {
-    if (!isWritable(base) || !canEnter(base, serverUser())) continue;
+  const base = usableBase(wished);
+  if (base !== undefined) {
     const parent = parentIn(base);
     if (parentState(parent) === 'absent') makeFolder(parent, enterMode());
     if (parentState(parent) !== 'ours') {
@@ -348,6 +345,10 @@ function usableParent(wished: string): string {
   throw new Error(
     `no temporary folder can be used: tried ${bases(wished).join(', ')}. Set TMPDIR to a folder that you can write to and that others may enter.`,
   );
+}
+
+function usableBase(wished: string): string | undefined {
+  return bases(wished).find((base) => isWritable(base) && canEnter(base, serverUser()));
 }
 
 function parentState(parent: string): 'absent' | 'ours' | 'foreign' {

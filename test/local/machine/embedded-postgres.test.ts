@@ -166,3 +166,16 @@ describe('PostgreSQL started by root', () => {
     expect(() => openDataFolder(join(closed, 'data'), 18)).toThrow('cannot be entered by user 65534');
   });
 });
+
+describe('a PostgreSQL that was killed', () => {
+  test('is started again by the same run on its data and its port, with what was committed', async () => {
+    const run = await makeRun();
+    const killed = await start({ run });
+    await query(killed.url, 'CREATE TABLE work (id int); INSERT INTO work VALUES (1)');
+    process.kill(run.processes.find(({ name }) => name === 'postgres')!.pid, 'SIGKILL');
+    await killed.exited;
+    const again = await start({ run, port: killed.port });
+    expect(await query(killed.url, 'SELECT id FROM work')).toEqual([[1]]);
+    await again.stop();
+  });
+});

@@ -1,0 +1,108 @@
+/** What is wrong is told in one sentence, and the exit status says whose fault it was. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { afterwards, temporaryFolder } from '../local/machine/machine.ts';
+import { sluice } from './sluice.ts';
+
+const HEADER = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
+
+const badFiles: [string, string, string, RegExp][] = [
+  ['a missing column', 'orders.csv', HEADER.replace('UnitPrice,', ''), /UnitPrice/],
+  ['a line that cannot be read', 'orders.csv', `${HEADER}\n1,A,B,many,2011-01-01 10:00:00,1.5,,UK\n`, /line 2.*many/s],
+  ['a name that says gzip', 'orders.csv.gz', `${HEADER}\n`, /the name says gzip, the content does not/],
+  ['an empty file', 'orders.csv', '', /empty/],
+];
+
+describe('a file that cannot be sent ends the command with status 2 and one sentence', () => {
+  test.each(badFiles)('%s', async (_, name, content, sentence) => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, name), content);
+    const { status, stderr } = await sluice(['start', '--once', '--input', join(folder, name)], folder);
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(sentence) });
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('a file that is not there, told before anything is started', async () => {
+    const folder = await temporaryFolder();
+    const { status, stderr } = await sluice(['send', join(folder, 'none.csv')], folder);
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/none\.csv/) });
+  });
+});
+
+describe('what cannot run ends with status 3 and one sentence', () => {
+  async function fails(args: string[], sentence: RegExp, environment: NodeJS.ProcessEnv = {}) {
+    const { status, stderr } = await sluice(['start', '--once', ...args], await temporaryFolder(), environment);
+    expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringMatching(sentence) });
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  }
+
+  async function takenPort(): Promise<number> {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    afterwards(() => server.close());
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    return address.port;
+  }
+
+  test('a port in use, for either server', async () => {
+    const port = String(await takenPort());
+    await fails(['--sqs-port', port], new RegExp(`port ${port} is in use`));
+    await fails(['--postgres-port', port], new RegExp(`port ${port} is in use`));
+  });
+
+  test('a database that is away at the start', async () => {
+    await fails(
+      [],
+      /cannot reach PostgreSQL at postgres:\/\/me:\*\*\*@127\.0\.0\.1:1\/x .*Start it, or unset DATABASE_URL/,
+      {
+        DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/x',
+      },
+    );
+  });
+
+  test('an SQS server that is away at the start', async () => {
+    await fails([], /cannot reach the SQS server at http:\/\/127\.0\.0\.1:1 .*Start it, or unset AWS_ENDPOINT_URL/, {
+      AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+    });
+  });
+
+  test('a data folder that holds something else', async () => {
+    const data = join(await temporaryFolder(), 'data');
+    await mkdir(data);
+    await writeFile(join(data, 'letter.txt'), 'dear');
+    await fails(['--data', data], /holds something else \(letter\.txt\)/);
+  });
+
+  test('a stage that nobody described', async () => {
+    await fails(['--stage', 'moon'], /moon.*dev.*prod/s);
+  });
+});
+
+describe('the command line', () => {
+  test('explains every command, with examples', async () => {
+    const folder = await temporaryFolder();
+    for (const command of ['start', 'send', 'resources']) {
+      const { status, stdout } = await sluice([command, '--help'], folder);
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Examples:') });
+    }
+  });
+
+  test.each([[['fly']], [['start', '--workers', '0']], [['start', '--wings']], [['send']]])(
+    'refuses %j with status 2',
+    async (args) => {
+      const { status, stderr } = await sluice(args, await temporaryFolder());
+      expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining('error:') });
+    },
+  );
+
+  test('shows where an error came from only when asked', async () => {
+    const folder = await temporaryFolder();
+    const plain = await sluice(['send', 'none.csv'], folder);
+    const verbose = await sluice(['--verbose', 'send', 'none.csv'], folder);
+    expect(plain.stderr).not.toContain('    at ');
+    expect(verbose.stderr).toContain('    at ');
+  });
+});

@@ -1,0 +1,108 @@
+/** Processes killed in the middle: the balance stays exact, and nothing stays behind. */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { afterwards, eventually, isListening, temporaryFolder } from '../local/machine/machine.ts';
+import { messyFile } from './messy-file.ts';
+import { Sluice } from './sluice.ts';
+
+/** A killed worker's messages come back after the visibility timeout of the stage, one minute. */
+const RUN_MS_MAX = 170_000;
+
+async function startWith(invoices: number, ...args: string[]) {
+  const folder = await temporaryFolder();
+  const input = join(folder, 'orders.csv');
+  await writeFile(input, messyFile(invoices));
+  const report = join(folder, 'report.json');
+  const run = new Sluice(['start', '--input', input, '--report', report, ...args], folder);
+  return { folder, report, run };
+}
+
+/** Some of it is in the tables and some is not: the workers' logs show that they have begun. */
+async function untilUnderWay(run: Sluice): Promise<void> {
+  await run.prints('Sending');
+  await eventually('two workers, two servers', () => Object.keys(run.processes()).length === 4);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('a run', () => {
+  test(
+    'stays exact when a worker of each fleet and PostgreSQL are killed in the middle',
+    async () => {
+      const { run, report } = await startWith(12_000, '--once');
+      await untilUnderWay(run);
+      const { orders, ledger, postgres } = await killables(run);
+      process.kill(orders, 'SIGKILL');
+      process.kill(ledger, 'SIGKILL');
+      process.kill(postgres, 'SIGKILL');
+      const { status, stdout } = await run.ended;
+      expect(stdout).toMatch(/worker orders-1 ended \(SIGKILL\); starting another/);
+      expect(stdout).toMatch(/worker ledger-1 ended \(SIGKILL\); starting another/);
+      expect(stdout).toMatch(/PostgreSQL ended \(SIGKILL\); starting it again/);
+      const { balance, exact, complete } = JSON.parse(await readFile(report, 'utf8'));
+      expect({ status, exact, complete, balance }).toMatchObject({ status: 0, exact: true, complete: true });
+      expect(balance).toMatchObject([
+        { sent: 12_000, lost: 0, storedTwice: 0, dead: 0 },
+        { lost: 0, storedTwice: 0, dead: 0, outOfOrder: 0 },
+      ]);
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
+    'drains at Ctrl-C, prints the balance and leaves nothing',
+    async () => {
+      const { folder, run, report } = await startWith(6_000);
+      await untilUnderWay(run);
+      const pids = Object.values(run.processes());
+      run.signal('SIGINT');
+      const { status, stdout } = await run.ended;
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/Balance\n[^]*exact ✓/) });
+      expect(JSON.parse(await readFile(report, 'utf8'))).toMatchObject({ exact: true, interrupted: true });
+      expect(pids.filter(isAlive)).toEqual([]);
+      expect(await readdir(folder)).toEqual(expect.arrayContaining(['orders.csv', 'report.json']));
+      expect((await readdir(folder)).filter((name) => name.startsWith('sluice-'))).toEqual([]);
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
+    'killed itself, has its workers, servers and folder cleared away',
+    async () => {
+      const { folder, run } = await startWith(6_000);
+      await untilUnderWay(run);
+      const pids = Object.values(run.processes());
+      const port = Number(/SQS +http:\/\/127\.0\.0\.1:(\d+)/.exec(run.stdout)?.[1]);
+      expect(await isListening(port)).toBe(true);
+      run.signal('SIGKILL');
+      await run.ended;
+      await eventually('every process gone', () => !pids.some(isAlive));
+      await eventually(
+        'the folder gone',
+        async () => !(await readdir(folder)).some((name) => name.startsWith('sluice-')),
+      );
+      expect(await isListening(port)).toBe(false);
+    },
+    RUN_MS_MAX,
+  );
+});
+
+async function killables(run: Sluice) {
+  const pids = run.processes();
+  const [orders, ledger, postgres] = [pids['orders-1'], pids['ledger-1'], pids.postgres];
+  if (orders === undefined || ledger === undefined || postgres === undefined) {
+    throw new Error(`not all are running: ${JSON.stringify(pids)}`);
+  }
+  afterwards(() => run.signal('SIGINT'));
+  // They are in the middle of it once the queue knows messages in flight; a moment's work is enough for that.
+  await eventually('a log line of both workers', async () => run.stdout.includes('Sending'));
+  return { orders, ledger, postgres };
+}

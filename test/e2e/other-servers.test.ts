@@ -1,0 +1,92 @@
+/** With DATABASE_URL and AWS_ENDPOINT_URL the run uses servers that are there already, also for a second time. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
+import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
+import { createRunFolder } from '../../local/machine/run-folder.ts';
+import { SAMPLE_FILE } from '../../local/start.ts';
+import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
+import { Sluice, sluice } from './sluice.ts';
+
+const RUN_MS_MAX = 120_000;
+
+async function servers() {
+  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
+  afterwards(() => run.close());
+  const [postgres, sqs] = await Promise.all([startEmbeddedPostgres({ run }), startEmbeddedSqs({ run })]);
+  afterwards(() => Promise.all([postgres.stop(), sqs.stop()]));
+  return { DATABASE_URL: postgres.url, AWS_ENDPOINT_URL: sqs.endpoint };
+}
+
+describe('servers that are there already', () => {
+  test(
+    'serve a run, and a second one whose messages are all suppressed',
+    async () => {
+      const environment = await servers();
+      const folder = await temporaryFolder();
+      const report = join(folder, 'report.json');
+      for (const suppressed of [
+        { orders: 0, ledger: 0 },
+        { orders: 59, ledger: 48 },
+      ]) {
+        const { status, stdout } = await sluice(['start', '--once', '--report', report], folder, environment);
+        expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('exact ✓') });
+        expect(stdout).toContain(environment.AWS_ENDPOINT_URL);
+        const { balance } = JSON.parse(await readFile(report, 'utf8'));
+        expect(balance).toMatchObject([
+          { sent: 61, stored: 59, rejected: 2, suppressed: suppressed.orders, lost: 0 },
+          { sent: 48, stored: 48, rejected: 0, suppressed: suppressed.ledger, lost: 0 },
+        ]);
+      }
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
+    'that take the messages but lost the tables are not believed',
+    async () => {
+      const environment = await servers();
+      const folder = await temporaryFolder();
+      await sluice(['start', '--once'], folder, environment);
+      // The same queues, with the same messages within SQS's five minutes of deduplication, and an empty database.
+      const { DATABASE_URL } = await servers();
+      const { status, stdout } = await sluice(['start', '--once'], folder, { ...environment, DATABASE_URL });
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/ledger +48 +48 +0 +0/) });
+    },
+    RUN_MS_MAX,
+  );
+});
+
+describe('sluice send --local', () => {
+  test(
+    'sends to the run that is going on, which counts it',
+    async () => {
+      const folder = await temporaryFolder();
+      const run = new Sluice(['start'], folder);
+      await run.prints('Sending');
+      const { status, stdout } = await sluice(['send', SAMPLE_FILE, '--local', '--json'], folder);
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({
+        orders: 61,
+        messages: { orders: 61, ledger: 48 },
+        interrupted: false,
+      });
+      await eventually('both sent', () => run.stdout.includes('Sending'));
+      run.signal('SIGINT');
+      const ended = await run.ended;
+      expect(ended.stdout).toMatch(/orders +122 /);
+      expect(ended.stdout).toMatch(/exact ✓/);
+    },
+    RUN_MS_MAX,
+  );
+
+  test('says what to do when there is none', async () => {
+    const folder = await temporaryFolder();
+    const { status, stderr } = await sluice(['send', SAMPLE_FILE, '--local'], folder);
+    expect({ status, stderr }).toEqual({
+      status: 3,
+      stderr: expect.stringMatching(/^sluice: no run is going on here; start one with npm start/),
+    });
+  });
+});
