@@ -26,7 +26,7 @@ import {
 } from 'node:fs';
 import { rename, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isOfThisBoot, isRunning, type ProcessIdentity, pidNamespace, startMarkOf } from './process-identity.ts';

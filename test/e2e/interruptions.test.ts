@@ -75,7 +75,7 @@ describe('a run', () => {
       const pids = Object.values(run.processes());
       run.signal('SIGINT');
       const { status, stdout } = await run.ended;
-      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/Balance\n[^]*exact ✓/) });
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/Balance\n[\s\S]*exact ✓/) });
       expect(JSON.parse(await readFile(report, 'utf8'))).toMatchObject({ exact: true, interrupted: true });
       expect(pids.filter(isAlive)).toEqual([]);
       expect(await readdir(folder)).toEqual(expect.arrayContaining(['orders.csv', 'report.json']));
