@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { resources } from '../local/resources.ts';
 import { send } from '../local/send.ts';
 import { startLocal } from '../local/start.ts';
+import packageJson from '../package.json' with { type: 'json' };
 import { RetailFileError } from '../producer/retail-file.ts';
 
 const EXIT_DONE = 0;
@@ -23,6 +24,7 @@ Exit status:
 
 const program = new Command('sluice')
   .description('Runs the synthesized app on this machine, and sends orders to it, here or on AWS.')
+  .version(packageJson.version)
   .option('--verbose', 'show where an error came from', false)
   .showHelpAfterError('(add --help for how to use it)')
   .addHelpText('after', EXIT_STATUS_HELP)

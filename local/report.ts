@@ -2,6 +2,7 @@
 import { cpus, totalmem } from 'node:os';
 import type pg from 'pg';
 import type { FilePlan } from '../producer/retail-file.ts';
+import type { ResourceTypeCount } from './assembly/resource-types.ts';
 import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import type { LocalFleet } from './fleet.ts';
 
@@ -40,6 +41,8 @@ export interface RunReport {
     readonly requests: number;
     readonly memoryPeakMegabytes: number;
   }[];
+  /** Every resource type of the templates: what it is on this machine, or why it is not. */
+  readonly resources: readonly ResourceTypeCount[];
   readonly machine: {
     readonly cpus: number;
     readonly model: string;
@@ -61,6 +64,7 @@ export interface ReportInput {
   readonly producerRequests: number;
   readonly fleets: readonly LocalFleet[];
   readonly timings: RunTimings;
+  readonly resources: readonly ResourceTypeCount[];
 }
 
 export function reportOf(input: ReportInput): RunReport {
@@ -92,6 +96,7 @@ export function reportOf(input: ReportInput): RunReport {
       requests: counts.requests,
       memoryPeakMegabytes,
     })),
+    resources: input.resources,
     machine: {
       cpus: processors.length,
       model: processors[0]?.model ?? 'unknown',

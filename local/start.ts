@@ -130,7 +130,7 @@ class LocalRun {
     await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
     await this.#journal.close();
     const balances = await this.#balances(queues, sqs, postgres);
-    await this.#finish(plan, balances, summary, synthesisSeconds);
+    await this.#finish(plan, balances, summary, synthesisSeconds, resources);
     if (this.#failure !== undefined) throw this.#failure;
     return {
       exact: balances.every(isExact),
@@ -147,7 +147,9 @@ class LocalRun {
     };
     const { environment, stage, sqsPort, postgresPort, dataFolder } = this.#options;
     const run = this.#run;
-    this.#screen.line(`Synthesizing the stage ${stage}, starting the servers, reading ${input} …\n`);
+    this.#screen.line(
+      `Synthesizing the stage ${stage}, starting the servers, reading ${this.#options.input ?? 'the sample'} …\n`,
+    );
     const surveying = surveyRetailFile(input, { signal: this.#stop.signal });
     const synthesizing = this.#synthesize(stage);
     const openingSqs = openSqs({
@@ -272,12 +274,22 @@ class LocalRun {
       return `${name} ${this.#options.workers ?? Math.max(1, minimum)} of ${minimum}–${maximum}`;
     });
     this.#screen.line(
-      `Sluice · stage ${this.#options.stage} · ${count(true)} resources run here, ${count(false)} need AWS (list: npm run sluice -- resources)\n`,
+      `Sluice · stage ${this.#options.stage} · ${count(true)} resources run here, ${count(false)} need AWS\n`,
     );
-    this.#screen.line(`  SQS         ${sqs.endpoint}  ${system.queues.map(({ name }) => name).join(' ')}`);
-    this.#screen.line(`  PostgreSQL  ${postgres.embedded ? postgres.url : withoutPassword(postgres.url)}  ${migrated}`);
+    const workQueues = system.queues.filter(({ deadLetterQueueName }) => deadLetterQueueName !== undefined);
+    this.#screen.line(`  SQS         ${sqs.endpoint}`);
+    this.#screen.line(`              ${workQueues.map(({ name }) => name).join(', ')} and their dead-letter queues`);
+    this.#screen.line(`  PostgreSQL  ${postgres.embedded ? addressOf(postgres.url) : withoutPassword(postgres.url)}`);
+    this.#screen.line(`              ${migrated}`);
     this.#screen.line(`  fleets      ${fleets.join(' · ')}`);
     this.#screen.line(`  logs        ${this.#run.logPath('*')}\n`);
+  }
+
+  #hint(): void {
+    if (this.#options.once) return;
+    this.#screen.line(
+      'Ctrl-C stops and clears away. From another terminal:\n  pkill -9 -f ^sluice-orders             kill the orders workers, and see nothing lost\n  npm run sluice -- send FILE --local    send a file of your own\n  npm run sluice -- resources            what of the template runs here, and what does not\n',
+    );
   }
 
   async #sendAndWatch(
@@ -288,6 +300,7 @@ class LocalRun {
     const total = plan.messages.orders + plan.messages.ledger;
     const title = this.#options.input === undefined ? SAMPLE_TITLE : this.#options.input;
     this.#screen.line(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`);
+    this.#hint();
     const startedMs = performance.now();
     let accepted = 0;
     let seconds = 0;
@@ -360,6 +373,7 @@ class LocalRun {
     balances: readonly QueueBalance[],
     summary: SendSummary | undefined,
     synthesisSeconds: number,
+    resources: readonly ResourceTypeCount[],
   ): Promise<void> {
     const report: RunReport = reportOf({
       options: this.#options,
@@ -369,6 +383,7 @@ class LocalRun {
       interrupted: this.#options.signal.aborted,
       producerRequests: summary?.requests ?? 0,
       fleets: this.#fleets,
+      resources,
       timings: await readTimings(this.#postgres!.pool, this.#startedAt, synthesisSeconds, summary?.seconds),
     });
     const { storedSeconds, totalSeconds } = report.timings;
@@ -394,4 +409,11 @@ class LocalRun {
     await this.#postgres?.stop();
     await this.#sqs?.stop();
   }
+}
+
+/** What psql takes; that there is no TLS it finds out by itself. */
+function addressOf(databaseUrl: string): string {
+  const address = new URL(databaseUrl);
+  address.search = '';
+  return address.toString();
 }

@@ -222,7 +222,7 @@ function readInUse(file: string): OwnerIdentity | undefined {
 }
 
 function freshData(postgresMajor: number): Data {
-  const password = () => randomBytes(24).toString('base64url');
+  const password = () => randomBytes(12).toString('base64url');
   return { format: DATA_FORMAT, complete: false, postgresMajor, superuserPassword: password(), password: password() };
 }
 
