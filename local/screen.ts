@@ -54,6 +54,8 @@ export class Screen {
 
   balance(balances: readonly QueueBalance[], summary: string): void {
     this.settle();
+    // Left out where it has nothing to say, which keeps the table within 80 columns.
+    const waits = balances.some(({ waiting }) => waiting > 0) ? ['waiting'] : [];
     const table = plainTable([
       'queue',
       'sent',
@@ -61,15 +63,15 @@ export class Screen {
       'rejected',
       'suppressed',
       'dead',
-      'waiting',
+      ...waits,
       'lost',
       'twice',
       'out of order',
     ]);
     for (const balance of balances) {
       const { queue, sent, stored, rejected, suppressed, dead, waiting, lost, storedTwice, outOfOrder } = balance;
-      const numbers = [sent, stored, rejected, suppressed, dead, waiting, lost, storedTwice].map(number);
-      table.push([queue, ...numbers, outOfOrder === undefined ? '-' : number(outOfOrder)]);
+      const numbers = [sent, stored, rejected, suppressed, dead, ...waits.map(() => waiting), lost, storedTwice];
+      table.push([queue, ...numbers.map(number), outOfOrder === undefined ? '-' : number(outOfOrder)]);
     }
     this.line(`\nBalance\n${table.toString()}`);
     for (const { queue, reasons, lostOrders } of balances) {
