@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: wiring only. Every command has help with examples, and an exit status that means something. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_STAGE, stageNames } from '../lib/config.ts';
 import { resources } from '../local/resources.ts';
 import { send } from '../local/send.ts';
 import { startLocal } from '../local/start.ts';
@@ -31,7 +32,7 @@ const program = new Command('sluice')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
-const stageOption = () => new Option('--stage <name>', 'stage of the app').default('dev');
+const stageOption = () => new Option('--stage <name>', 'stage of the app').choices(stageNames).default(DEFAULT_STAGE);
 
 program
   .command('start')

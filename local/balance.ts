@@ -110,16 +110,21 @@ export function isComplete(balances: readonly QueueBalance[]): boolean {
   return balances.every(({ waiting }) => waiting === 0);
 }
 
-export async function storedOrders(pool: pg.Pool): Promise<Map<string, number>> {
-  const { rows } = await pool.query<{ order_id: string }>('select order_id from orders');
-  return new Map(rows.map(({ order_id: orderId }) => [orderId, 1]));
-}
+/** Where the rows of each worker are. */
+const STORED_ROWS: Readonly<Record<string, string>> = {
+  orders: 'select order_id as key, count(*)::integer as times from orders group by order_id',
+  ledger: 'select order_id as key, count(*)::integer as times from ledger_entries group by order_id',
+};
+/** Of a worker whose tables are not named above, the inbox is believed: its keys commit with the rows. */
+const STORED_KEYS = 'select key, 1 as times from inbox where consumer = $1';
 
-export async function storedEntries(pool: pg.Pool): Promise<Map<string, number>> {
-  const { rows } = await pool.query<{ order_id: string; times: number }>(
-    'select order_id, count(*)::integer as times from ledger_entries group by order_id',
+/** How often each key is in the tables of a worker. */
+export async function storedTimes(pool: pg.Pool, worker: string): Promise<Map<string, number>> {
+  const rowsOf = STORED_ROWS[worker];
+  const { rows } = await pool.query<{ key: string; times: number }>(
+    rowsOf === undefined ? { text: STORED_KEYS, values: [worker] } : { text: rowsOf },
   );
-  return new Map(rows.map(({ order_id: orderId, times }) => [orderId, times]));
+  return new Map(rows.map(({ key, times }) => [key, times]));
 }
 
 export async function rejectionReasons(pool: pg.Pool, queueName: string): Promise<Map<string, string>> {

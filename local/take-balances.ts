@@ -1,13 +1,6 @@
 /** Collects the evidence of every work queue, and takes its balance. */
 import type pg from 'pg';
-import {
-  entriesOutOfOrder,
-  type QueueBalance,
-  rejectionReasons,
-  storedEntries,
-  storedOrders,
-  takeBalance,
-} from './balance.ts';
+import { entriesOutOfOrder, type QueueBalance, rejectionReasons, storedTimes, takeBalance } from './balance.ts';
 import type { WorkQueue } from './monitor.ts';
 import type { SentEntry, SentJournal } from './sent-journal.ts';
 import type { SqsControl } from './sqs-control.ts';
@@ -34,7 +27,7 @@ async function balanceOf(
   return takeBalance({
     queue: queue.name,
     sent,
-    storedTimes: ledger ? await storedEntries(pool) : await storedOrders(pool),
+    storedTimes: await storedTimes(pool, queue.name),
     rejectionReasons: await rejectionReasons(pool, queue.queueName),
     deadLetters: await control.readDeadLetters(queue.deadLetterUrl),
     deadLetterDepth: deadLetterDepth.visible + deadLetterDepth.inFlight,

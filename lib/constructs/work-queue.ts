@@ -143,6 +143,7 @@ export class WorkQueue extends Construct {
       receiveMessageWaitTime: Duration.seconds(RECEIVE_WAIT_SECONDS),
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: props.maxReceiveCount ?? 5 },
     });
+    if (props.removalPolicy !== undefined) this.#keepPolicies(props.removalPolicy);
     this.visibilityTimeout = visibilityTimeout;
     this.#encryptionKey = props.encryptionKey;
   }
@@ -182,6 +183,14 @@ export class WorkQueue extends Construct {
       actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
       resourceArns: [this.#encryptionKey.keyArn],
     });
+  }
+
+  /** A queue that is kept without its policy would take requests without TLS. */
+  #keepPolicies(removalPolicy: RemovalPolicy): void {
+    for (const queue of [this.queue, this.deadLetterQueue]) {
+      const policy = queue.node.findAll().find((construct) => construct instanceof sqs.QueuePolicy);
+      policy?.applyRemovalPolicy(removalPolicy);
+    }
   }
 
   #namedQueue(id: string, queueName: string): sqs.IQueue {
