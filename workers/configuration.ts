@@ -6,14 +6,19 @@
 import { z } from 'zod';
 import type { Database } from './store/connection.ts';
 
+/** The only mode that proves whom the password of the secret is sent to. */
+const SSL_MODE = 'verify-full';
+
 const environmentSchema = z.object({
-  QUEUE_URL: z.url(),
-  DEAD_LETTER_QUEUE_URL: z.url(),
+  QUEUE_URL: z.url({ protocol: /^https?$/ }),
+  DEAD_LETTER_QUEUE_URL: z.url({ protocol: /^https?$/ }),
   AWS_REGION: z.string().min(1).optional(),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   PGHOST: z.string().min(1).optional(),
   PGPORT: z.coerce.number().int().min(1).max(65_535).default(5432),
   PGDATABASE: z.string().min(1).default('sluice'),
+  PGUSER: z.string().min(1).default('sluice'),
+  PGSSLMODE: z.string().min(1).default(SSL_MODE),
   PGSSLROOTCERT: z.string().min(1).optional(),
   DATABASE_SECRET_ARN: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
@@ -61,11 +66,17 @@ function readDatabase(values: z.infer<typeof environmentSchema>): Database {
       'cannot start: the environment names no database; set DATABASE_URL, or PGHOST and DATABASE_SECRET_ARN',
     );
   }
+  if (values.PGSSLMODE !== SSL_MODE) {
+    throw new Error(
+      `cannot start: PGSSLMODE is ${values.PGSSLMODE}; with DATABASE_SECRET_ARN only ${SSL_MODE} is allowed. Set it so, or use DATABASE_URL`,
+    );
+  }
   return {
     name: 'secret',
     host: values.PGHOST,
     port: values.PGPORT,
     database: values.PGDATABASE,
+    user: values.PGUSER,
     secretArn: values.DATABASE_SECRET_ARN,
     certificateFile: values.PGSSLROOTCERT,
   };

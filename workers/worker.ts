@@ -13,6 +13,7 @@ import type { MessageSchema } from './runtime/envelope.ts';
 import { checkFacts, type QueueFacts, SqsQueue } from './runtime/queue-client.ts';
 import { realSurroundings } from './runtime/surroundings.ts';
 import { Telemetry } from './runtime/telemetry.ts';
+import { mends } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
 import { InboxWriter, type Write } from './store/inbox-writer.ts';
 import { migrate } from './store/migrate.ts';
@@ -30,7 +31,6 @@ export interface WorkerDefinition<Payload> {
 /** A queue or a database that is away at the start is waited for this long before the process gives up. */
 const START_SECONDS_MAX = 300;
 const START_PAUSE_MS = 1_000;
-/** Room for the last lines and deletes after the drain. */
 const EXIT_CODE_STOPPED = 0;
 const EXIT_CODE_CANNOT_START = 1;
 /** As a shell reports a process that was interrupted. */
@@ -66,11 +66,16 @@ async function consume<Payload>(
     onRequest: (operation) => telemetry.request(operation),
   });
   const pool = openPool(configuration.database, configuration.region);
-  const facts = await reached('the queue', () => queue.describe(), stop, log);
+  const facts = await reached(
+    { what: `the queue ${configuration.queueUrl}`, settings: 'QUEUE_URL, AWS_REGION and the rights of this worker' },
+    () => queue.describe(),
+    stop,
+    log,
+  );
   if (facts === undefined) return;
   checkFacts(facts, configuration.queueUrl);
   const migrations = await reached(
-    'the database',
+    { what: 'the database', settings: 'DATABASE_URL, or PGHOST, PGDATABASE, PGUSER and DATABASE_SECRET_ARN' },
     () => migrate(configuration.database, configuration.region),
     stop,
     log,
@@ -132,19 +137,36 @@ function stopSignals(log: Logger): AbortSignal {
   return stopping.signal;
 }
 
-/** Tries until it succeeds; undefined when told to stop meanwhile. */
-async function reached<Result>(what: string, attempt: () => Promise<Result>, stop: AbortSignal, log: Logger) {
+/**
+ * Tries until it succeeds; undefined when told to stop meanwhile.
+ *
+ * @throws Error at once when trying again cannot help.
+ */
+async function reached<Result>(
+  { what, settings }: { readonly what: string; readonly settings: string },
+  attempt: () => Promise<Result>,
+  stop: AbortSignal,
+  log: Logger,
+): Promise<Result | undefined> {
+  const stopped = new Promise<undefined>((resolve) => {
+    if (stop.aborted) resolve(undefined);
+    else stop.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
   const giveUpAtMs = performance.now() + START_SECONDS_MAX * 1000;
   for (let attempts = 1; !stop.aborted; attempts += 1) {
     try {
-      return await attempt();
+      return await Promise.race([attempt(), stopped]);
     } catch (error) {
       const reason = error instanceof Error ? error.message || error.name : String(error);
+      if (!mends(error)) {
+        const sentence = reason.endsWith('.') ? reason : `${reason}.`;
+        throw new Error(`cannot use ${what}: ${sentence} Check ${settings}.`, { cause: error });
+      }
       if (performance.now() > giveUpAtMs) {
         throw new Error(`cannot reach ${what} for ${START_SECONDS_MAX} s: ${reason}`, { cause: error });
       }
       if (Math.log2(attempts) % 1 === 0) log.warn(`cannot reach ${what} yet, trying again: ${reason}`);
-      await sleep(START_PAUSE_MS);
+      await Promise.race([sleep(START_PAUSE_MS), stopped]);
     }
   }
   return undefined;

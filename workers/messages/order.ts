@@ -24,7 +24,13 @@ const storableText = (charactersMax: number) =>
     .refine((text) => !text.includes('\0'), 'contains a NUL character, which PostgreSQL cannot store')
     .refine((text) => text.isWellFormed(), 'contains half of a surrogate pair, which has no UTF-8');
 
-const identifier = storableText(128).min(1);
+export const identifier = storableText(128).min(1);
+
+/** PostgreSQL has no year 0, and reads no more digits of a second than these; it keeps six of them. */
+const storableTime = z.iso
+  .datetime()
+  .max('2011-08-12T14:50:00.123456789Z'.length)
+  .refine((time) => !time.startsWith('0000-'), 'is in the year 0, which PostgreSQL does not have');
 
 /** An exact decimal, as PostgreSQL's numeric reads it: at most 12 digits before the point and 6 after it. */
 const decimal = z.string().regex(/^-?\d{1,12}(\.\d{1,6})?$/, 'is not a decimal such as 2.55');
@@ -42,7 +48,7 @@ export const orderSchema = z.object({
   customerId: identifier.nullable(),
   country: storableText(128),
   /** The time of the order's first line, UTC, such as 2011-08-12T14:50:00Z. */
-  placedAt: z.iso.datetime(),
+  placedAt: storableTime,
   kind: z.enum(['sale', 'cancellation']),
   /** Which of its customer's orders this is in the producer's file, from 1; null without a customer. */
   filePosition: z.int32().min(1).nullable(),

@@ -1,20 +1,22 @@
 /**
  * The breaker between a worker and its database.
  *
- *   closed ──(a batch is held, not stored)──▶ open ──(a probe answers)──▶ closed
- *                                              │ ▲
- *                                              └─┘ (a probe fails: the wait doubles)
+ *   closed ──(a batch is held)──▶ open ──(a probe answers)──▶ half-open
+ *      ▲                          │ ▲ ▲                        │    │
+ *      │          (a probe fails) └─┘ └───(a batch is held)────┘    │
+ *      └─────────────────────(a batch commits)──────────────────────┘
  *
  * While it is open nothing is received: each receive raises a message's receive count, and a database that
  * is away would march healthy messages into the dead-letter queue. It therefore probes with a query, never
- * with a message.
+ * with a message. An answer is no proof, since a full disk or a missing table answers too: it admits again, and
+ * until a batch commits each further failure doubles the wait.
  *
  * Holds always: `probeAtMs` is set exactly while it is open. Only the consumer changes it.
  */
 import assert from 'node:assert/strict';
 
 export interface BreakerLimits {
-  /** Wait before the first probe; doubles up to `probeMaxMs`. */
+  /** Wait before the first probe; doubles up to `probeMaxMs` until a batch commits. */
   readonly probeMinMs: number;
   readonly probeMaxMs: number;
 }
@@ -24,7 +26,8 @@ export const BREAKER_LIMITS: BreakerLimits = { probeMinMs: 250, probeMaxMs: 5_00
 
 type State =
   | { readonly name: 'closed' }
-  | { readonly name: 'open'; readonly probeAtMs: number; readonly waitMs: number };
+  | { readonly name: 'open'; readonly probeAtMs: number; readonly waitMs: number }
+  | { readonly name: 'half-open'; readonly waitMs: number };
 
 export class Breaker {
   readonly #limits: BreakerLimits;
@@ -36,7 +39,7 @@ export class Breaker {
 
   /** Whether a receive may go out at all. */
   get admits(): boolean {
-    return this.#state.name === 'closed';
+    return this.#state.name !== 'open';
   }
 
   /** When the next probe is due, on the monotonic clock; undefined unless open. */
@@ -47,20 +50,30 @@ export class Breaker {
   /** A batch could not be stored because the database is away. */
   failed(nowMs: number): void {
     // Batches that were under way when it opened fail too: they say nothing new.
-    if (this.#state.name === 'closed') this.#state = this.#opened(nowMs, this.#limits.probeMinMs);
+    if (this.#state.name === 'closed') this.#state = opened(nowMs, this.#limits.probeMinMs);
+    else if (this.#state.name === 'half-open') this.#state = opened(nowMs, this.#doubled(this.#state.waitMs));
   }
 
   probeFailed(nowMs: number): void {
     assert(this.#state.name === 'open', 'only an open breaker probes');
-    this.#state = this.#opened(nowMs, Math.min(this.#state.waitMs * 2, this.#limits.probeMaxMs));
+    this.#state = opened(nowMs, this.#doubled(this.#state.waitMs));
   }
 
   probeAnswered(): void {
     assert(this.#state.name === 'open', 'only an open breaker probes');
-    this.#state = { name: 'closed' };
+    this.#state = { name: 'half-open', waitMs: this.#state.waitMs };
   }
 
-  #opened(nowMs: number, waitMs: number): State {
-    return { name: 'open', probeAtMs: nowMs + waitMs, waitMs };
+  committed(): void {
+    // A commit that was under way when it opened may still succeed: it proves nothing about now.
+    if (this.#state.name === 'half-open') this.#state = { name: 'closed' };
   }
+
+  #doubled(waitMs: number): number {
+    return Math.min(waitMs * 2, this.#limits.probeMaxMs);
+  }
+}
+
+function opened(nowMs: number, waitMs: number): State {
+  return { name: 'open', probeAtMs: nowMs + waitMs, waitMs };
 }

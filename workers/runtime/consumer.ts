@@ -11,14 +11,21 @@
  *
  * It knows SQS; it knows no domain and no SQL.
  */
+import assert from 'node:assert/strict';
 import type { Logger } from 'pino';
 import type { Outcome } from '../outcome.ts';
-import { backOffSeconds, CALL_BACK_OFF, MESSAGE_BACK_OFF, NEWER_VERSION_BACK_OFF } from './back-off.ts';
+import { type BackOff, backOffSeconds, CALL_BACK_OFF, MESSAGE_BACK_OFF, NEWER_VERSION_BACK_OFF } from './back-off.ts';
 import { Breaker } from './breaker.ts';
-import { type MessageSchema, readMessage } from './envelope.ts';
+import { type MessageSchema, printable, readMessage } from './envelope.ts';
 import { LeaseTable } from './lease-table.ts';
 import { PollerControl } from './poller-control.ts';
-import { MESSAGES_PER_RECEIVE_MAX, type QueueClient, type QueueFacts, type ReceivedMessage } from './queue-client.ts';
+import {
+  MESSAGES_PER_RECEIVE_MAX,
+  type QueueClient,
+  type QueueFacts,
+  type ReceivedMessage,
+  type VisibilityChange,
+} from './queue-client.ts';
 import { deadLetterFor, type Rejection } from './rejection.ts';
 import { changeVisibility, deleteMessages } from './settlement.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -102,11 +109,10 @@ export class Consumer<Payload> {
 
   /** Ends after `stop`, when everything is settled or the drain's deadline has passed. */
   async run(): Promise<DrainReport> {
-    const keeping = this.#keepLeases();
+    void this.#keepLeases();
     await this.#poll();
     const report = await this.#drain();
     this.#finished.abort();
-    await keeping;
     return report;
   }
 
@@ -165,7 +171,7 @@ export class Consumer<Payload> {
     const requestSentAtMs = surroundings.monotonicMs();
     let messages: ReceivedMessage[] = [];
     try {
-      messages = withoutRepeats(await queue.receive(this.#pollAbort.signal));
+      messages = this.#withoutRepeats(await queue.receive(this.#pollAbort.signal));
       this.#pollers.received(messages.length);
       this.#pollFailures = 0;
     } catch (error) {
@@ -212,45 +218,40 @@ export class Consumer<Payload> {
 
   /** One decision per message, in their order. */
   async #decide(messages: readonly ReceivedMessage[]): Promise<Decision[]> {
-    const readings = messages.map((message) => readMessage(message.body, this.#options.schema));
-    const outcomes = new Map<ReceivedMessage, Outcome>();
-    const delays = new Map<ReceivedMessage, number>();
-    const waitingGroups = new Map<string, number>();
+    const decisions = new Map<ReceivedMessage, Decision>();
+    /** A group's tail waits exactly as long as its head: shown earlier, it could be taken before it. */
+    const groupDelays = new Map<string, number>();
+    const comesAgain = (message: ReceivedMessage, outcome: Outcome, delay: () => number) => {
+      const group = this.#group(message);
+      const delaySeconds = (group === undefined ? undefined : groupDelays.get(group)) ?? delay();
+      if (group !== undefined) groupDelays.set(group, delaySeconds);
+      decisions.set(message, { message, outcome, delaySeconds });
+    };
     const toHandle: { message: ReceivedMessage; payload: Payload }[] = [];
-    messages.forEach((message, index) => {
-      const reading = readings[index]!;
-      const group = message.messageGroupId;
-      const groupDelaySeconds = this.#options.facts.fifo && group !== undefined ? waitingGroups.get(group) : undefined;
+    for (const message of messages) {
+      const reading = readMessage(message.body, this.#options.schema);
       if (reading.name === 'invalid') {
-        outcomes.set(message, { name: 'rejected', reason: reading.reason, errorClass: 'InvalidMessage' });
-      } else if (groupDelaySeconds !== undefined) {
-        outcomes.set(message, behindAnother);
-        delays.set(message, groupDelaySeconds);
+        const outcome: Outcome = { name: 'rejected', reason: reading.reason, errorClass: 'InvalidMessage' };
+        decisions.set(message, { message, outcome, delaySeconds: 0 });
+      } else if (groupDelays.has(this.#group(message) ?? '')) {
+        comesAgain(message, behindAnother, () => 0);
       } else if (reading.name === 'newer') {
-        const delaySeconds = this.#delaySeconds(NEWER_VERSION_BACK_OFF, message.receiveCount);
-        outcomes.set(message, { name: 'retried', reason: `version ${reading.version} is newer than this worker` });
-        delays.set(message, delaySeconds);
-        if (group !== undefined) waitingGroups.set(group, delaySeconds);
+        const reason = `version ${reading.version} is newer than this worker`;
+        comesAgain(message, { name: 'retried', reason }, () => this.#delaySeconds(NEWER_VERSION_BACK_OFF, message));
       } else {
         toHandle.push({ message, payload: reading.payload });
       }
-    });
-    for (const [message, outcome] of await this.#handleUntilKnown(toHandle)) {
-      const group = this.#options.facts.fifo ? message.messageGroupId : undefined;
-      outcomes.set(message, outcome);
-      if (outcome.name !== 'retried' && outcome.name !== 'held') continue;
-      // A group's tail waits exactly as long as its head: shown earlier, it could be taken before it.
-      const delaySeconds =
-        (group === undefined ? undefined : waitingGroups.get(group)) ??
-        this.#delaySeconds(MESSAGE_BACK_OFF, message.receiveCount);
-      delays.set(message, delaySeconds);
-      if (group !== undefined) waitingGroups.set(group, delaySeconds);
     }
-    return messages.map((message) => ({
-      message,
-      outcome: outcomes.get(message)!,
-      delaySeconds: this.#stopping.signal.aborted ? 0 : (delays.get(message) ?? 0),
-    }));
+    for (const [message, outcome] of await this.#handleUntilKnown(toHandle)) {
+      if (outcome.name !== 'retried' && outcome.name !== 'held') {
+        decisions.set(message, { message, outcome, delaySeconds: 0 });
+        continue;
+      }
+      // What only waited for the database has not failed: a worker that stops leaves it to the next at once.
+      const isFree = outcome.name === 'held' && this.#stopping.signal.aborted;
+      comesAgain(message, outcome, () => (isFree ? 0 : this.#delaySeconds(MESSAGE_BACK_OFF, message)));
+    }
+    return messages.map((message) => decisions.get(message)!);
   }
 
   /** Hands over again what was held, as soon as the database is back, while the leases are kept. */
@@ -271,23 +272,24 @@ export class Consumer<Payload> {
         batch.map(({ message, payload }) => ({
           messageId: message.messageId,
           payload,
-          messageGroupId: this.#options.facts.fifo ? message.messageGroupId : undefined,
+          messageGroupId: this.#group(message),
         })),
         mayCommit,
       );
       for (const [index, { message }] of batch.entries()) outcomes.set(message, results[index]!);
-      left = batch.filter(({ message }) => outcomes.get(message)!.name === 'held');
-      if (left.length === 0) break;
-      this.#databaseAway(outcomes.get(left[0]!.message)!);
+      if (results.some(({ name }) => name === 'stored' || name === 'suppressed')) this.#breaker.committed();
+      left = batch.filter((_, index) => results[index]!.name === 'held');
+      const held = results.find(({ name }) => name === 'held');
+      if (held?.name !== 'held') break;
+      this.#databaseAway(held.reason);
       if (!(await this.#databaseBack(giveUpAtMs))) break;
     }
     return outcomes;
   }
 
-  #databaseAway(outcome: Outcome): void {
+  #databaseAway(reason: string): void {
     if (!this.#breaker.admits) return;
     this.#breaker.failed(this.#options.surroundings.monotonicMs());
-    const reason = outcome.name === 'held' ? outcome.reason : outcome.name;
     this.#options.log.warn({ reason }, `database away: receiving from ${this.#options.queueName} is paused`);
     this.#outage = this.#probeUntilBack();
   }
@@ -312,31 +314,46 @@ export class Consumer<Payload> {
   /** Whether the database came back before the time to give up, and before a stop. */
   async #databaseBack(giveUpAtMs: number): Promise<boolean> {
     const { surroundings } = this.#options;
+    const known = new AbortController();
+    const signal = AbortSignal.any([known.signal, this.#stopping.signal]);
     await Promise.race([
       this.#outage,
-      surroundings.sleep(Math.max(0, giveUpAtMs - surroundings.monotonicMs()), this.#stopping.signal),
+      surroundings.sleep(Math.max(0, giveUpAtMs - surroundings.monotonicMs()), signal),
     ]);
+    known.abort();
     return this.#breaker.admits && !this.#stopping.signal.aborted;
   }
 
   async #settle(decisions: readonly Decision[]): Promise<void> {
+    const isRejected = ({ outcome }: Decision) => outcome.name === 'rejected';
+    // Apart, so that what is committed does not wait until copies are in the dead-letter queue.
+    await Promise.all([
+      this.#tell(decisions.filter((decision) => !isRejected(decision))),
+      Promise.all(decisions.filter(isRejected).map((decision) => this.#reject(decision))).then((rejected) =>
+        this.#tell(rejected),
+      ),
+    ]);
+  }
+
+  /** Tells SQS: what is done is deleted, what comes again is given back with its delay. */
+  async #tell(decisions: readonly Decision[]): Promise<void> {
     const { queue, surroundings, telemetry, log, queueName } = this.#options;
     const toDelete: string[] = [];
-    const toReturn: { receiptHandle: string; visibilityTimeoutSeconds: number }[] = [];
+    const toReturn: VisibilityChange[] = [];
     for (const { message, outcome, delaySeconds } of decisions) {
-      const rejected = outcome.name === 'rejected' && (await this.#reject(message, outcome));
-      if (outcome.name === 'stored' || outcome.name === 'suppressed' || rejected) {
-        telemetry.count(rejected ? 'rejected' : outcome.name === 'stored' ? 'stored' : 'suppressed');
-        toDelete.push(message.receiptHandle);
-      } else if (this.#leases.holds(message.receiptHandle, surroundings.monotonicMs())) {
+      const { messageId, receiptHandle } = message;
+      if (outcome.name !== 'retried' && outcome.name !== 'held') {
+        telemetry.count(outcome.name);
+        toDelete.push(receiptHandle);
+      } else if (this.#leases.holds(receiptHandle, surroundings.monotonicMs())) {
         telemetry.count('retried');
-        toReturn.push({ receiptHandle: message.receiptHandle, visibilityTimeoutSeconds: delaySeconds });
+        toReturn.push({ receiptHandle, visibilityTimeoutSeconds: delaySeconds });
+        log.debug({ messageId, reason: outcome.reason, delaySeconds }, 'given back');
       } else {
         telemetry.count('leasesLost');
       }
-      if (outcome.name === 'retried') log.debug({ messageId: message.messageId, reason: outcome.reason }, 'retried');
+      this.#leases.settling(receiptHandle);
     }
-    for (const { message } of decisions) this.#leases.settling(message.receiptHandle);
     const settled = await Promise.all([
       deleteMessages(queue, toDelete, surroundings),
       changeVisibility(queue, toReturn, surroundings),
@@ -348,30 +365,52 @@ export class Consumer<Payload> {
     }
   }
 
-  /** Send, then delete: whoever is killed in between leaves two copies, never none. */
-  async #reject(message: ReceivedMessage, outcome: Outcome & { name: 'rejected' }): Promise<boolean> {
-    const { queue, queueName, recordRejection, log } = this.#options;
-    const { reason, errorClass } = outcome;
-    const rejection = { queueName, messageId: message.messageId, reason, errorClass };
+  /** Send, then delete: whoever is killed in between leaves two copies, never none. One that cannot be sent comes again. */
+  async #reject(decision: Decision): Promise<Decision> {
+    const { queue, queueName, log } = this.#options;
+    const { message, outcome } = decision;
+    assert(outcome.name === 'rejected', 'only what can never succeed is rejected');
+    const { messageId } = message;
+    const rejection = { queueName, messageId, reason: printable(outcome.reason), errorClass: outcome.errorClass };
     try {
-      await recordRejection(rejection);
+      await this.#record(rejection);
       await queue.sendDeadLetter(deadLetterFor(message, rejection));
-      log.info({ messageId: message.messageId, reason, errorClass }, 'rejected');
-      return true;
+      log.info({ messageId, reason: rejection.reason, errorClass: rejection.errorClass }, 'rejected');
+      return decision;
     } catch (error) {
-      log.warn({ err: error, messageId: message.messageId }, 'could not reject; the message comes again');
-      return false;
+      log.warn({ err: error, messageId }, 'could not reject; the message comes again');
+      return { message, outcome: notRejected, delaySeconds: this.#delaySeconds(MESSAGE_BACK_OFF, message) };
+    }
+  }
+
+  /** Waits for a database that is away, as handling does: a message is not received again for its sake. */
+  async #record(rejection: Rejection): Promise<void> {
+    const { recordRejection, surroundings } = this.#options;
+    const giveUpAtMs = surroundings.monotonicMs() + HELD_MS_MAX;
+    for (;;) {
+      try {
+        await recordRejection(rejection);
+        return;
+      } catch (error) {
+        this.#databaseAway(error instanceof Error ? error.message : String(error));
+        if (!(await this.#databaseBack(giveUpAtMs))) throw error;
+      }
     }
   }
 
   async #keepLeases(): Promise<void> {
     const { surroundings } = this.#options;
-    while (!this.#finished.signal.aborted) {
+    for (;;) {
       await surroundings.sleep(LEASE_CHECK_MS, this.#finished.signal);
+      // What is left when the drain's time is over is for others, and soon.
+      if (this.#finished.signal.aborted) return;
       const due = this.#leases.due(surroundings.monotonicMs());
+      const extensions: Promise<void>[] = [];
+      // At once, not one after the other: a call that hangs must not let the leases behind it end.
       for (let start = 0; start < due.length; start += MESSAGES_PER_RECEIVE_MAX) {
-        await this.#extend(due.slice(start, start + MESSAGES_PER_RECEIVE_MAX));
+        extensions.push(this.#extend(due.slice(start, start + MESSAGES_PER_RECEIVE_MAX)));
       }
+      await Promise.all(extensions);
     }
   }
 
@@ -395,15 +434,23 @@ export class Consumer<Payload> {
     }
   }
 
-  #delaySeconds(backOff: typeof MESSAGE_BACK_OFF, receiveCount: number): number {
-    return Math.max(1, Math.ceil(backOffSeconds(backOff, receiveCount, this.#options.surroundings.random())));
+  /** SQS may name the same delivery twice, in one answer or in two; it is one lease. */
+  #withoutRepeats(messages: readonly ReceivedMessage[]): ReceivedMessage[] {
+    const byHandle = new Map(messages.map((message) => [message.receiptHandle, message]));
+    return [...byHandle.values()].filter(({ receiptHandle }) => !this.#leases.has(receiptHandle));
+  }
+
+  /** Undefined where order does not matter: on a standard queue a group is only a tenant to be fair to. */
+  #group(message: ReceivedMessage): string | undefined {
+    return this.#options.facts.fifo ? message.messageGroupId : undefined;
+  }
+
+  #delaySeconds(backOff: BackOff, message: ReceivedMessage): number {
+    const { random } = this.#options.surroundings;
+    return Math.max(1, Math.ceil(backOffSeconds(backOff, message.receiveCount, random())));
   }
 }
 
-/** SQS may name the same delivery twice in one answer; it is one lease. */
-function withoutRepeats(messages: readonly ReceivedMessage[]): ReceivedMessage[] {
-  return [...new Map(messages.map((message) => [message.receiptHandle, message])).values()];
-}
-
 const givenBack: Outcome = { name: 'retried', reason: 'the worker is stopping' };
+const notRejected: Outcome = { name: 'retried', reason: 'it could not be put into the dead-letter queue' };
 const behindAnother: Outcome = { name: 'retried', reason: 'an earlier message of its group comes again' };

@@ -44,18 +44,17 @@ function invalid(reason: string): { name: 'invalid'; reason: string } {
   return { name: 'invalid', reason: printable(reason) };
 }
 
-/** SQS accepts only some characters in an attribute and PostgreSQL none that are NUL, so a quoted body must not leak them. */
+/** SQS accepts only some characters in an attribute and PostgreSQL no NUL, so what a reason quotes must not leak them. */
 export function printable(reason: string): string {
   const clean = reason.replaceAll(/[^\x20-\x7e]/g, '?');
   return clean.length <= REASON_CHARACTERS_MAX ? clean : `${clean.slice(0, REASON_CHARACTERS_MAX - 3)}...`;
 }
 
-/** The field without its index, so that the same fault in different lines counts as one reason. */
+/** The field by its own name, without the way to it, so that the same fault in different lines counts as one reason. */
 function firstIssue(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue === undefined) return 'does not follow its schema';
-  const field = issue.path.filter((part) => typeof part !== 'number').join('.') || 'body';
-  const name = field.startsWith('lines.') ? field.slice('lines.'.length) : field;
+  const name = issue.path.findLast((part) => typeof part === 'string') ?? 'body';
   return issue.code === 'custom' || issue.code === 'invalid_format'
     ? `${name} ${issue.message}`
     : `${name}: ${issue.message}`;

@@ -44,10 +44,15 @@ export class LeaseTable {
     });
   }
 
-  /** Whether a commit may start: the lease is ours and will be for `marginMs` more. */
+  /** Whether it is leased here at all, in whatever state. */
+  has(receiptHandle: string): boolean {
+    return this.#leases.has(receiptHandle);
+  }
+
+  /** Whether a commit may start: the lease is ours, not yet being settled, and will be for `marginMs` more. */
   holds(receiptHandle: string, nowMs: number, marginMs = 0): boolean {
     const lease = this.#leases.get(receiptHandle);
-    return lease !== undefined && lease.state !== 'lost' && lease.deadlineMs > nowMs + marginMs;
+    return lease?.state === 'held' && lease.deadlineMs > nowMs + marginMs;
   }
 
   /** Receipt handles to extend now: held, and past half of their time. */

@@ -77,7 +77,7 @@ export type SqsOperation = 'receive' | 'delete' | 'changeVisibility' | 'send' | 
 
 export interface SqsQueueOptions {
   readonly queueUrl: string;
-  readonly deadLetterQueueUrl: string | undefined;
+  readonly deadLetterQueueUrl: string;
   readonly region: string | undefined;
   /** Called once for every request that goes out, retries included: SQS bills each. */
   readonly onRequest: (operation: SqsOperation) => void;
@@ -148,18 +148,16 @@ export class SqsQueue implements QueueClient {
   }
 
   async sendDeadLetter(letter: DeadLetter): Promise<void> {
-    if (this.#options.deadLetterQueueUrl === undefined) {
-      throw new Error('DEAD_LETTER_QUEUE_URL is not set: a rejected message has nowhere to go');
-    }
     this.#options.onRequest('send');
     await this.#calls.send(
       new SendMessageCommand({
         QueueUrl: this.#options.deadLetterQueueUrl,
         MessageBody: letter.body,
         MessageAttributes: letter.attributes,
-        ...(letter.messageGroupId === undefined
-          ? {}
-          : { MessageGroupId: letter.messageGroupId, MessageDeduplicationId: letter.deduplicationId }),
+        // A message of a standard queue can have a group too (fair queues), and SQS refuses a deduplication id there.
+        ...(this.#options.deadLetterQueueUrl.endsWith('.fifo')
+          ? { MessageGroupId: letter.messageGroupId, MessageDeduplicationId: letter.deduplicationId }
+          : {}),
       }),
     );
   }
@@ -205,12 +203,18 @@ function readReceived(message: Message): ReceivedMessage {
 interface FailedEntry {
   readonly Id: string | undefined;
   readonly SenderFault: boolean | undefined;
+  readonly Code: string | undefined;
 }
 
-/** Read by id, never by position: SQS answers in any order. A sender's fault here means that the handle is stale. */
+/**
+ * Read by id, never by position: SQS answers in any order. A sender's fault here means that the handle is stale,
+ * unless the sender, or its KMS key, was only asked for too much at once.
+ */
 function entryResults(entries: number, failed: readonly FailedEntry[]): EntryResult[] {
   const results: EntryResult[] = new Array<EntryResult>(entries).fill('done');
-  for (const entry of failed) results[Number(entry.Id)] = entry.SenderFault === true ? 'gone' : 'failed';
+  for (const { Id: id, SenderFault: senderFault, Code: code = '' } of failed) {
+    results[Number(id)] = senderFault === true && !/throttl/i.test(code) ? 'gone' : 'failed';
+  }
   return results;
 }
 

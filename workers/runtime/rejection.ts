@@ -5,10 +5,12 @@
 import type { RejectionClass } from '../outcome.ts';
 import type { DeadLetter, ReceivedMessage } from './queue-client.ts';
 
+/** What the dead-letter queue and the table of rejections are told. */
 export interface Rejection {
   readonly queueName: string;
   /** Of the message as it was in its own queue; a repeated copy counts once by it. */
   readonly messageId: string;
+  /** Printable ASCII, at most 200 characters. */
   readonly reason: string;
   readonly errorClass: RejectionClass;
 }

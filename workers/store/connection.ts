@@ -32,6 +32,7 @@ export type Database =
       readonly host: string;
       readonly port: number;
       readonly database: string;
+      readonly user: string;
       readonly secretArn: string;
       /** A file of trusted certificates; without it, Amazon RDS's own authorities are trusted. */
       readonly certificateFile: string | undefined;
@@ -50,8 +51,10 @@ export function openPool(database: Database, region: string | undefined): pg.Poo
     maxLifetimeSeconds: CONNECTION_SECONDS_MAX,
     keepAlive: true,
   });
-  // An idle connection that breaks is removed by the pool; whoever needs one next opens another, and hears of it then.
+  // A connection that breaks is told to whoever uses it, by the next query. Without these listeners pg would end the
+  // process: the pool's is for idle connections, the connection's own for one that breaks between two queries.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 
@@ -63,17 +66,28 @@ export function connectionFor(database: Database, region: string | undefined): p
     return { connectionString: database.url, ...(tls ? {} : { ssl: false }) };
   }
   const credentials = new MasterSecret(database.secretArn, region);
-  const ca = database.certificateFile === undefined ? amazonCertificates.ca : readFileSync(database.certificateFile);
-  const ssl: ConnectionOptions = { ca, rejectUnauthorized: true };
+  // PGSSLMODE's verify-full: an authority that is trusted, and the name of the host.
+  const ssl: ConnectionOptions = { ca: authorities(database.certificateFile), rejectUnauthorized: true };
   return {
     host: database.host,
     port: database.port,
     database: database.database,
-    user: 'sluice',
+    user: database.user,
     // Asked at every connect: RDS rotates the password, and a connection opened later must use the new one.
     password: () => credentials.password(),
     ssl,
   };
+}
+
+function authorities(certificateFile: string | undefined) {
+  if (certificateFile === undefined) return amazonCertificates.ca;
+  try {
+    return readFileSync(certificateFile);
+  } catch (cause) {
+    throw new Error(`cannot read the certificates in ${certificateFile}: name a readable file in PGSSLROOTCERT`, {
+      cause,
+    });
+  }
 }
 
 const secretSchema = z.object({ password: z.string().min(1) });

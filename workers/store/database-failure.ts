@@ -1,5 +1,5 @@
 /**
- * What a failed statement says about whom: the message, the moment, or the database.
+ * What a failed statement says about whom: the message, the moment, the database, or this program.
  *
  * SQLSTATE classes are those of the PostgreSQL manual, appendix A.
  */
@@ -8,6 +8,8 @@ import { DatabaseError } from 'pg';
 export type DatabaseFailure =
   /** The values can never be stored: find the message and reject it. */
   | { readonly name: 'data'; readonly reason: string }
+  /** The write function threw on a connection that works: find the message, and give it back for a worker that can. */
+  | { readonly name: 'fault'; readonly reason: string }
   /** Two transactions got into each other's way: the same again succeeds. */
   | { readonly name: 'conflict'; readonly reason: string }
   /** The database or the way to it is in no state to store anything: it says nothing about the messages. */
@@ -20,10 +22,11 @@ const DATA_STATES = ['54000'];
 /** Serialization failure, deadlock, lock timeout. */
 const CONFLICT_STATES = ['40001', '40P01', '55P03'];
 
-export function readFailure(error: unknown): DatabaseFailure {
+/** @param connectionWorks whether the same connection answered after the failure. */
+export function readFailure(error: unknown, connectionWorks: boolean): DatabaseFailure {
   const reason = error instanceof Error ? error.message : String(error);
   const state = error instanceof DatabaseError ? error.code : undefined;
-  if (state === undefined) return { name: 'away', reason };
+  if (state === undefined) return { name: connectionWorks ? 'fault' : 'away', reason };
   if (DATA_CLASSES.includes(state.slice(0, 2)) || DATA_STATES.includes(state))
     return { name: 'data', reason: `${reason} (${state})` };
   if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };

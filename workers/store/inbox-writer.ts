@@ -2,8 +2,9 @@
  * Writes batches of messages so that each has its effect exactly once.
  *
  * One transaction holds the idempotency keys and the rows. A key that is there already is a message that was
- * committed before: its rows are not written again. A batch that fails for its data is halved until the bad
- * message stands alone; one that fails for the database's state is not, since every half would fail too.
+ * committed before: its rows are not written again. A batch that fails for its data, or in the write function, is
+ * halved until the bad message stands alone; one that fails for the database's state is not, since every half would
+ * fail too.
  *
  * Holds always: keys are written in sorted order, so that two workers with the same keys wait for each other
  * and cannot deadlock; of one group, nothing commits behind a message that did not; an answer to a commit
@@ -14,10 +15,12 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { Outcome } from '../outcome.ts';
-import { readFailure } from './database-failure.ts';
+import { type DatabaseFailure, readFailure } from './database-failure.ts';
 
 /** Deadlocks are rare with sorted keys; whoever loses three times in a row is better off coming again later. */
 const CONFLICT_ATTEMPTS_MAX = 3;
+/** A connection that does not answer a rollback by then is given up. */
+const ROLLBACK_MS_MAX = 2_000;
 
 export interface InboxMessage<Payload> {
   readonly key: string;
@@ -51,17 +54,17 @@ export class InboxWriter<Payload> {
       const result = await this.#attempt(messages, mayCommit);
       if (Array.isArray(result)) return result;
       if (result.name === 'away') return messages.map(() => ({ name: 'held', reason: result.reason }));
-      if (result.name === 'data') return this.#halve(messages, result.reason, mayCommit);
+      if (result.name !== 'conflict') return this.#halve(messages, result, mayCommit);
       if (attempt >= CONFLICT_ATTEMPTS_MAX) return messages.map(() => ({ name: 'retried', reason: result.reason }));
     }
   }
 
   async #halve(
     messages: readonly InboxMessage<Payload>[],
-    reason: string,
+    failure: DatabaseFailure,
     mayCommit: () => boolean,
   ): Promise<Outcome[]> {
-    if (messages.length === 1) return [{ name: 'rejected', reason, errorClass: 'RefusedByDatabase' }];
+    if (messages.length === 1) return [alone(failure)];
     const middle = Math.ceil(messages.length / 2);
     const first = messages.slice(0, middle);
     const outcomes = await this.commit(first, mayCommit);
@@ -85,10 +88,11 @@ export class InboxWriter<Payload> {
       client = await this.#pool.connect();
     } catch (error) {
       // Nothing was sent: whatever the reason, it is not the messages'.
-      return { name: 'away' as const, reason: readFailure(error).reason };
+      return { name: 'away' as const, reason: readFailure(error, false).reason };
     }
     try {
-      await client.query('begin');
+      // Named, because the inbox leans on it: who waited for another's key has to see that key afterwards.
+      await client.query('begin isolation level read committed');
       const outcomes = await this.#writeAll(client, messages);
       if (outcomes === undefined || !mayCommit()) {
         await client.query('rollback');
@@ -100,9 +104,9 @@ export class InboxWriter<Payload> {
       client.release();
       return outcomes;
     } catch (error) {
-      const failure = readFailure(error);
-      const clean = failure.name !== 'away' && (await rolledBack(client));
-      client.release(!clean);
+      const clean = await rolledBack(client);
+      const failure = readFailure(error, clean);
+      client.release(!clean || failure.name === 'away');
       return failure;
     }
   }
@@ -161,6 +165,11 @@ const keyReused: Outcome = {
   errorClass: 'KeyReused',
 };
 
+/** What becomes of a message that fails on its own. */
+function alone({ name, reason }: DatabaseFailure): Outcome {
+  return name === 'data' ? { name: 'rejected', reason, errorClass: 'RefusedByDatabase' } : { name: 'retried', reason };
+}
+
 /** The payload as its schema read it: field order and unknown fields of the sender do not count. */
 function payloadHash(payload: unknown): Buffer {
   return createHash('sha256').update(JSON.stringify(payload)).digest();
@@ -168,7 +177,9 @@ function payloadHash(payload: unknown): Buffer {
 
 async function rolledBack(client: pg.PoolClient): Promise<boolean> {
   try {
-    await client.query('rollback');
+    // pg takes the bound, its types do not name it.
+    const rollback = { text: 'rollback', query_timeout: ROLLBACK_MS_MAX };
+    await client.query(rollback);
     return true;
   } catch {
     // The connection is destroyed by the caller, which ends the transaction as well.

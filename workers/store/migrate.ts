@@ -20,7 +20,11 @@ export async function migrate(database: Database, region: string | undefined): P
     connectionTimeoutMillis: CONNECT_MS_MAX,
     statement_timeout: MIGRATION_MS_MAX,
     lock_timeout: MIGRATION_MS_MAX,
+    query_timeout: MIGRATION_MS_MAX,
+    keepAlive: true,
   });
+  // A connection that breaks is told by the query under way or the next; without a listener it would end the process.
+  client.on('error', () => {});
   await client.connect();
   try {
     const run = await runner({

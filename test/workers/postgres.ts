@@ -1,0 +1,61 @@
+/** One real PostgreSQL per test file, empty of rows before each test. */
+import { afterAll, beforeAll, beforeEach } from '@jest/globals';
+import pg from 'pg';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
+import { createRunFolder, type RunFolder } from '../../local/machine/run-folder.ts';
+import type { Database } from '../../workers/store/connection.ts';
+import { migrate } from '../../workers/store/migrate.ts';
+
+export interface TestPostgres {
+  readonly url: string;
+  readonly run: RunFolder;
+  readonly database: Database;
+  /** For the test's own questions; not bounded as a worker's is. */
+  readonly pool: pg.Pool;
+  /** The rows, each as a list of its columns. */
+  rows(sql: string, values?: unknown[]): Promise<unknown[][]>;
+  /** Takes away all tables; the next test finds them again. */
+  empty(): Promise<void>;
+}
+
+/** Of a file: starts with it, and goes with it. */
+export function postgresForTests(): TestPostgres {
+  let run: RunFolder;
+  let server: EmbeddedPostgres;
+  let pool: pg.Pool;
+  const postgres: TestPostgres = {
+    get url() {
+      return server.url;
+    },
+    get run() {
+      return run;
+    },
+    get database() {
+      return { name: 'url' as const, url: server.url };
+    },
+    get pool() {
+      return pool;
+    },
+    rows: async (sql, values = []) => (await pool.query<unknown[]>({ text: sql, rowMode: 'array', values })).rows,
+    empty: async () => {
+      await pool.query('drop schema if exists public cascade; create schema public');
+    },
+  };
+  beforeAll(async () => {
+    run = createRunFolder();
+    server = await startEmbeddedPostgres({ run });
+    pool = new pg.Pool({ connectionString: server.url, max: 3 });
+    pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
+  });
+  beforeEach(async () => {
+    await postgres.empty();
+    await migrate(postgres.database, undefined);
+  });
+  afterAll(async () => {
+    await pool.end();
+    await server.stop();
+    await run.close();
+  });
+  return postgres;
+}

@@ -1,0 +1,25 @@
+import { describe, expect, test } from '@jest/globals';
+import { PollerControl } from '../../../workers/runtime/poller-control.ts';
+
+/** How many polls are wanted after each of these receives. */
+function wantedAfter(...receives: (number | 'failed')[]): number[] {
+  const control = new PollerControl();
+  return receives.map((messages) => {
+    if (messages === 'failed') control.failed();
+    else control.received(messages);
+    return control.wanted;
+  });
+}
+
+describe('the number of polls', () => {
+  test('is one at first, and grows by one with each full receive, up to four', () => {
+    expect(new PollerControl().wanted).toBe(1);
+    expect(wantedAfter(10, 10, 10, 10, 10)).toEqual([2, 3, 4, 4, 4]);
+  });
+
+  test('shrinks by one with each receive that is not full, and to one when a receive is empty or fails', () => {
+    expect(wantedAfter(10, 10, 9, 1, 1)).toEqual([2, 3, 2, 1, 1]);
+    expect(wantedAfter(10, 10, 0)).toEqual([2, 3, 1]);
+    expect(wantedAfter(10, 10, 'failed')).toEqual([2, 3, 1]);
+  });
+});

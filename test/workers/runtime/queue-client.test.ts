@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import { describe, expect, test } from '@jest/globals';
+import { checkFacts, type SqsOperation, SqsQueue } from '../../../workers/runtime/queue-client.ts';
+import { afterwards } from '../../local/machine/machine.ts';
+
+interface Asked {
+  readonly action: string;
+  readonly body: Record<string, unknown>;
+}
+
+/** An SQS that answers each request as it is told. */
+async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: object } | 'never', suffix = '') {
+  const asked: Asked[] = [];
+  const counted: SqsOperation[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (part) => {
+      text += part;
+    });
+    request.on('end', () => {
+      const action = String(request.headers['x-amz-target']).split('.').at(-1)!;
+      asked.push({ action, body: JSON.parse(text) as Record<string, unknown> });
+      const answered = answer(asked.at(-1)!);
+      if (answered === 'never') return;
+      response.writeHead(answered.status ?? 200, { 'content-type': 'application/x-amz-json-1.0' });
+      response.end(JSON.stringify(answered.body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const environment = {
+    AWS_ENDPOINT_URL_SQS: `http://127.0.0.1:${port}`,
+    AWS_ACCESS_KEY_ID: 'none',
+    AWS_SECRET_ACCESS_KEY: 'none',
+  };
+  for (const [name, value] of Object.entries(environment)) {
+    const before = process.env[name];
+    process.env[name] = value;
+    afterwards(() => {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    });
+  }
+  const queue = new SqsQueue({
+    queueUrl: `http://127.0.0.1:${port}/000000000000/work${suffix}`,
+    deadLetterQueueUrl: `http://127.0.0.1:${port}/000000000000/work-dlq${suffix}`,
+    region: 'eu-central-1',
+    onRequest: (operation) => counted.push(operation),
+  });
+  afterwards(() => {
+    queue.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { queue, asked, counted };
+}
+
+/** The SDK checks what it sent and received by it. */
+const md5 = (text: string) => createHash('md5').update(text).digest('hex');
+
+const letter = { body: 'work', attributes: {}, messageGroupId: 'tenant', deduplicationId: 'id:rejected' };
+
+describe('the edge to SQS', () => {
+  test('reads each entry’s result by its id: stale, to be tried again, or throttled and so to be tried again too', async () => {
+    const { queue, asked } = await scriptedSqs(() => ({
+      body: {
+        Successful: [{ Id: '3' }],
+        Failed: [
+          { Id: '2', SenderFault: true, Code: 'ReceiptHandleIsInvalid' },
+          { Id: '0', SenderFault: false, Code: 'InternalError' },
+          { Id: '1', SenderFault: true, Code: 'KMS.ThrottlingException' },
+        ],
+      },
+    }));
+    const results = ['failed', 'failed', 'gone', 'done'];
+    const handles = ['a', 'a', 'b', 'c'];
+    expect(await queue.deleteBatch(handles)).toEqual(results);
+    const changes = handles.map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds: 0 }));
+    expect(await queue.changeVisibilityBatch(changes)).toEqual(results);
+    expect(asked[0]!.body.Entries).toEqual([
+      { Id: '0', ReceiptHandle: 'a' },
+      { Id: '1', ReceiptHandle: 'a' },
+      { Id: '2', ReceiptHandle: 'b' },
+      { Id: '3', ReceiptHandle: 'c' },
+    ]);
+  });
+
+  test('asks for ten messages and 20 s, and reads what the runtime needs', async () => {
+    const { queue, asked } = await scriptedSqs(() => ({
+      body: {
+        Messages: [
+          {
+            MessageId: 'm1',
+            ReceiptHandle: 'h1',
+            Body: 'work',
+            MD5OfBody: md5('work'),
+            Attributes: { ApproximateReceiveCount: '3', SentTimestamp: '1234', MessageGroupId: 'customer' },
+          },
+        ],
+      },
+    }));
+    expect(await queue.receive(new AbortController().signal)).toEqual([
+      {
+        messageId: 'm1',
+        receiptHandle: 'h1',
+        body: 'work',
+        receiveCount: 3,
+        messageGroupId: 'customer',
+        sentTimestampMs: 1234,
+        attributes: {},
+      },
+    ]);
+    expect(asked[0]!.body).toMatchObject({ MaxNumberOfMessages: 10, WaitTimeSeconds: 20 });
+  });
+
+  test('lets go of a poll that is aborted', async () => {
+    const { queue } = await scriptedSqs(() => 'never');
+    const abort = new AbortController();
+    const poll = queue.receive(abort.signal);
+    abort.abort();
+    await expect(poll).rejects.toThrow('abort');
+  });
+
+  test('leaves retrying to the runtime: one request that fails is one request', async () => {
+    const { queue, asked, counted } = await scriptedSqs(() => ({ status: 500, body: { __type: 'InternalError' } }));
+    await expect(queue.deleteBatch(['a'])).rejects.toThrow();
+    expect([asked.length, counted]).toEqual([1, ['delete']]);
+  });
+
+  test('gives a dead letter its group and deduplication id on a FIFO queue, and neither on another', async () => {
+    const standard = await scriptedSqs(() => ({ body: { MessageId: 'd1', MD5OfMessageBody: md5('work') } }));
+    await standard.queue.sendDeadLetter(letter);
+    expect(standard.asked[0]!.body).toEqual({
+      QueueUrl: expect.stringMatching(/work-dlq$/),
+      MessageBody: 'work',
+      MessageAttributes: {},
+    });
+    const fifo = await scriptedSqs(() => ({ body: { MessageId: 'd1', MD5OfMessageBody: md5('work') } }), '.fifo');
+    await fifo.queue.sendDeadLetter(letter);
+    expect(fifo.asked[0]!.body).toMatchObject({ MessageGroupId: 'tenant', MessageDeduplicationId: 'id:rejected' });
+  });
+
+  test('knows what the queue is', async () => {
+    const attributes = { VisibilityTimeout: '120', FifoQueue: 'true', RedrivePolicy: '{}' };
+    const { queue } = await scriptedSqs(() => ({ body: { Attributes: attributes } }));
+    expect(await queue.describe()).toEqual({ visibilityTimeoutSeconds: 120, fifo: true, hasDeadLetterQueue: true });
+  });
+});
+
+describe('a queue that a worker refuses', () => {
+  const facts = { visibilityTimeoutSeconds: 60, fifo: false, hasDeadLetterQueue: true };
+
+  test('has less than 60 s of visibility, or nowhere to put what fails', () => {
+    expect(() => checkFacts(facts, 'work')).not.toThrow();
+    expect(() => checkFacts({ ...facts, visibilityTimeoutSeconds: 59 }, 'work')).toThrow('work is 59 s; at least 60 s');
+    expect(() => checkFacts({ ...facts, visibilityTimeoutSeconds: Number.NaN }, 'work')).toThrow('at least 60 s');
+    expect(() => checkFacts({ ...facts, hasDeadLetterQueue: false }, 'work')).toThrow('work has no dead-letter queue');
+  });
+});

@@ -1,0 +1,99 @@
+import { createServer } from 'node:http';
+import { describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { connectionFor } from '../../../workers/store/connection.ts';
+import { afterwards } from '../../local/machine/machine.ts';
+import { postgresForTests } from '../postgres.ts';
+
+const postgres = postgresForTests();
+
+const secret = {
+  name: 'secret',
+  host: 'db.example.test',
+  port: 5432,
+  database: 'sluice',
+  user: 'shop',
+  secretArn: 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:master',
+  certificateFile: undefined,
+} as const;
+
+/** A Secrets Manager that says what it is told to, and counts. */
+async function secretsManager() {
+  const state = { password: '', asked: 0 };
+  const server = createServer((_, response) => {
+    state.asked += 1;
+    response.setHeader('content-type', 'application/x-amz-json-1.1');
+    response.end(JSON.stringify({ SecretString: JSON.stringify({ username: 'shop', password: state.password }) }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const environment = {
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: `http://127.0.0.1:${address.port}`,
+    AWS_ACCESS_KEY_ID: 'none',
+    AWS_SECRET_ACCESS_KEY: 'none',
+  };
+  for (const [name, value] of Object.entries(environment)) {
+    const before = process.env[name];
+    process.env[name] = value;
+    afterwards(() => {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    });
+  }
+  return state;
+}
+
+describe('the connection that a secret opens', () => {
+  test('is that of the user, and to a host whose certificate and name have been checked', () => {
+    expect(connectionFor(secret, 'eu-central-1')).toMatchObject({
+      host: 'db.example.test',
+      user: 'shop',
+      ssl: { rejectUnauthorized: true },
+    });
+  });
+
+  test('asks for the password at every connect, so that a rotation is followed', async () => {
+    const manager = await secretsManager();
+    const { hostname: host, port, password } = new URL(postgres.url);
+    // The embedded server has no TLS.
+    const config = {
+      ...connectionFor({ ...secret, user: 'sluice' }, 'eu-central-1'),
+      host,
+      port: Number(port),
+      ssl: false,
+    };
+    const connect = async () => {
+      const client = new pg.Client(config);
+      try {
+        await client.connect();
+        return (await client.query('select current_user')).rows;
+      } finally {
+        await client.end();
+      }
+    };
+    manager.password = 'that of before the rotation';
+    await expect(connect()).rejects.toMatchObject({ code: '28P01' });
+    manager.password = decodeURIComponent(password);
+    expect(await connect()).toEqual([{ current_user: 'sluice' }]);
+    expect(manager.asked).toBe(2);
+  });
+
+  test('needs certificates that can be read', () => {
+    expect(() => connectionFor({ ...secret, certificateFile: '/no/such/file' }, undefined)).toThrow(
+      'cannot read the certificates in /no/such/file: name a readable file in PGSSLROOTCERT',
+    );
+  });
+});
+
+test('a URL says itself whether it wants TLS, whatever PGSSLMODE is', async () => {
+  process.env.PGSSLMODE = 'verify-full';
+  afterwards(() => delete process.env.PGSSLMODE);
+  const client = new pg.Client(connectionFor({ name: 'url', url: postgres.url.replace(/\?.*/, '') }, undefined));
+  await client.connect();
+  await client.end();
+});

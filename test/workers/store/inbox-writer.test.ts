@@ -1,0 +1,326 @@
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import { openPool } from '../../../workers/store/connection.ts';
+import { InboxWriter, type Write } from '../../../workers/store/inbox-writer.ts';
+import { acceptsWrites, recordRejection } from '../../../workers/store/rejections.ts';
+import { afterwards, eventually } from '../../local/machine/machine.ts';
+import { postgresForTests } from '../postgres.ts';
+
+interface Work {
+  readonly id: string;
+  readonly value: string;
+}
+
+const postgres = postgresForTests();
+const always = () => true;
+const stored = { name: 'stored' };
+const suppressed = { name: 'suppressed' };
+const keyReused = { name: 'rejected', errorClass: 'KeyReused' };
+
+/** Refuses every value that is no number: PostgreSQL's own 22P02. */
+const writeWork: Write<Work> = async (transaction, payloads) => {
+  await transaction.query(
+    `insert into work (id, value) select id, value::numeric from unnest($1::text[], $2::text[]) as work (id, value)`,
+    [payloads.map(({ id }) => id), payloads.map(({ value }) => value)],
+  );
+};
+
+async function makeWriter(write = writeWork, url = postgres.url) {
+  await postgres.pool.query(
+    'create table if not exists work (id text, value numeric, at bigint generated always as identity)',
+  );
+  const pool = openPool({ name: 'url', url }, undefined);
+  afterwards(() => pool.end());
+  return { pool, writer: new InboxWriter<Work>(pool, 'work', write) };
+}
+
+const message = (id: string, value = '1', group?: string) => ({ key: id, payload: { id, value }, group });
+const ids = async () => (await postgres.rows('select id from work order by at')).flat();
+const keys = async () => (await postgres.rows('select key from inbox order by key')).flat();
+
+describe('the inbox', () => {
+  test('gives each message its effect once, however often it is delivered', async () => {
+    const { writer } = await makeWriter();
+    const batch = ['a', 'b', 'c'].map((id) => message(id));
+    expect(await writer.commit(batch, always)).toEqual([stored, stored, stored]);
+    expect(await writer.commit([...batch, message('d')], always)).toEqual([suppressed, suppressed, suppressed, stored]);
+    expect(await ids()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('takes the first of equals in one batch', async () => {
+    const { writer } = await makeWriter();
+    expect(await writer.commit([message('a'), message('b'), message('a')], always)).toEqual([
+      stored,
+      stored,
+      suppressed,
+    ]);
+    expect(await ids()).toEqual(['a', 'b']);
+  });
+
+  test('rejects a key with another payload, in the same batch and later, and keeps what was first', async () => {
+    const { writer } = await makeWriter();
+    expect(await writer.commit([message('a', '1'), message('a', '2')], always)).toMatchObject([stored, keyReused]);
+    expect(await writer.commit([message('a', '2'), message('a', '1'), message('b')], always)).toMatchObject([
+      keyReused,
+      suppressed,
+      stored,
+    ]);
+    expect(await postgres.rows('select id, value from work order by id')).toEqual([
+      ['a', '1'],
+      ['b', '1'],
+    ]);
+  });
+
+  test('keeps the keys of different workers apart', async () => {
+    const { pool, writer } = await makeWriter();
+    const other = new InboxWriter<Work>(pool, 'other', writeWork);
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    expect(await other.commit([message('a')], always)).toEqual([stored]);
+  });
+
+  test('writes nothing when the lease was lost before the commit', async () => {
+    const { writer } = await makeWriter();
+    expect(await writer.commit([message('a')], () => false)).toMatchObject([{ name: 'retried' }]);
+    expect([await ids(), await keys()]).toEqual([[], []]);
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+  });
+
+  test('stores once what two writers bring at the same time in other orders, without a deadlock', async () => {
+    const one = await makeWriter();
+    const other = await makeWriter();
+    const names = Array.from({ length: 40 }, (_, index) => `k${index}`);
+    const outcomes: string[] = [];
+    for (let round = 0; round < 10; round += 1) {
+      const batch = names.map((name) => message(`${name}-${round}`));
+      const both = [one.writer.commit(batch, always), other.writer.commit(batch.toReversed(), always)];
+      outcomes.push(...(await Promise.all(both)).flat().map(({ name }) => name));
+    }
+    expect(outcomes.filter((name) => name === 'stored')).toHaveLength(400);
+    expect(outcomes.filter((name) => name === 'suppressed')).toHaveLength(400);
+    expect(new Set(await ids()).size).toBe(400);
+    expect(await ids()).toHaveLength(400);
+    const [[deadlocks]] = (await postgres.rows(
+      'select deadlocks from pg_stat_database where datname = current_database()',
+    )) as [[string]];
+    expect(deadlocks).toBe('0');
+  });
+
+  test('does not depend on how transactions are isolated by default', async () => {
+    const { pool } = await makeWriter();
+    await postgres.pool.query("alter role sluice set default_transaction_isolation = 'serializable'");
+    afterwards(() => postgres.pool.query('alter role sluice reset default_transaction_isolation'));
+    const levels: unknown[] = [];
+    const writer = new InboxWriter<Work>(pool, 'work', async (transaction) => {
+      levels.push((await transaction.query('show transaction_isolation')).rows[0]);
+    });
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    expect(levels).toEqual([{ transaction_isolation: 'read committed' }]);
+  });
+});
+
+describe('a batch with a bad message', () => {
+  test.each([0, 4, 9])('loses only the one at place %i of ten', async (place) => {
+    const { writer } = await makeWriter();
+    const batch = Array.from({ length: 10 }, (_, index) => message(`m${index}`, index === place ? 'x' : '1'));
+    const outcomes = await writer.commit(batch, always);
+    expect(outcomes.map(({ name }) => name)).toEqual(
+      batch.map((_, index) => (index === place ? 'rejected' : 'stored')),
+    );
+    expect(outcomes[place]).toEqual({
+      name: 'rejected',
+      reason: 'invalid input syntax for type numeric: "x" (22P02)',
+      errorClass: 'RefusedByDatabase',
+    });
+    expect((await ids()).sort()).toEqual(batch.flatMap(({ key }, index) => (index === place ? [] : [key])));
+    expect(await keys()).not.toContain(`m${place}`);
+    const again = await writer.commit(
+      batch.filter((_, index) => index !== place),
+      always,
+    );
+    expect(new Set(again.map(({ name }) => name))).toEqual(new Set(['suppressed']));
+  });
+
+  test('rejects what violates a constraint (class 23)', async () => {
+    const { writer } = await makeWriter();
+    await postgres.pool.query('alter table work add check (value < 100)');
+    expect(await writer.commit([message('a'), message('b', '100')], always)).toMatchObject([
+      stored,
+      { name: 'rejected', errorClass: 'RefusedByDatabase', reason: expect.stringContaining('(23514)') },
+    ]);
+  });
+
+  test('keeps the order of each group across the halves', async () => {
+    const { writer } = await makeWriter();
+    const batch = ['1', '2', 'x', '4', '5', 'x', '7', '8'].map((value, index) =>
+      message(`m${index}`, value, index % 2 === 0 ? 'even' : 'odd'),
+    );
+    await writer.commit(batch, always);
+    expect(await ids()).toEqual(['m0', 'm1', 'm3', 'm4', 'm6', 'm7']);
+  });
+
+  test('commits nothing of a group behind a message that has to come again', async () => {
+    let calls = 0;
+    const { writer } = await makeWriter(async (transaction, payloads) => {
+      calls += 1;
+      if (calls > 1 && payloads.some(({ id }) => id === 'a1')) {
+        throw new Error('the write function cannot do this one');
+      }
+      await writeWork(transaction, payloads);
+    });
+    const batch = [message('a1', '1', 'a'), message('b1', 'x', 'b'), message('a2', '1', 'a'), message('b2', '1', 'b')];
+    const outcomes = await writer.commit(batch, always);
+    expect(outcomes.map(({ name }) => name)).toEqual(['retried', 'rejected', 'retried', 'stored']);
+    expect(await ids()).toEqual(['b2']);
+  });
+
+  test('for which the write function throws gives back that one alone, and does not take the database for away', async () => {
+    const { writer } = await makeWriter(async (transaction, payloads) => {
+      if (payloads.some(({ id }) => id === 'm3')) throw new TypeError('cannot read properties of undefined');
+      await writeWork(transaction, payloads);
+    });
+    const batch = Array.from({ length: 6 }, (_, index) => message(`m${index}`));
+    const outcomes = await writer.commit(batch, always);
+    expect(outcomes.map(({ name }) => name)).toEqual(['stored', 'stored', 'stored', 'retried', 'stored', 'stored']);
+    expect(outcomes[3]).toMatchObject({ reason: 'cannot read properties of undefined' });
+  });
+});
+
+describe('a connection that is lost', () => {
+  const pidOf = async (client: pg.ClientBase) =>
+    (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!.pid;
+
+  test('between two statements of a transaction holds the batch, which is stored by the next attempt', async () => {
+    let kill = true;
+    const { writer } = await makeWriter(async (transaction, payloads) => {
+      await writeWork(transaction, payloads);
+      if (!kill) return;
+      kill = false;
+      await postgres.pool.query('select pg_terminate_backend($1)', [await pidOf(transaction)]);
+      // Nothing of ours is under way when the connection breaks.
+      await sleep(50);
+    });
+    const batch = [message('a'), message('b')];
+    expect(await writer.commit(batch, always)).toMatchObject([{ name: 'held' }, { name: 'held' }]);
+    expect([await ids(), await keys()]).toEqual([[], []]);
+    expect(await writer.commit(batch, always)).toEqual([stored, stored]);
+  });
+
+  test('while the commit runs holds the batch, and the replay stores it once', async () => {
+    const { writer } = await makeWriter();
+    await postgres.pool.query(`
+      create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(30); return null; end';
+      create constraint trigger slow after insert on work deferrable initially deferred for each row execute function slow()`);
+    const commit = writer.commit([message('a')], always);
+    const committing = () =>
+      postgres.rows("select pid from pg_stat_activity where query = 'commit' and state = 'active'");
+    await eventually('a commit under way', async () => (await committing()).length === 1);
+    await postgres.rows('select pg_terminate_backend($1)', [(await committing())[0]![0]]);
+    expect(await commit).toMatchObject([{ name: 'held' }]);
+    await postgres.pool.query('drop trigger slow on work');
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    expect(await ids()).toEqual(['a']);
+  });
+
+  test('with the answer to a commit under way holds the batch, and the replay suppresses it', async () => {
+    const { url, loseNextCommitAnswer } = await proxy(postgres.url);
+    const { writer } = await makeWriter(writeWork, url);
+    loseNextCommitAnswer();
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+    expect(await ids()).toEqual(['a']);
+    expect(await writer.commit([message('a')], always)).toEqual([suppressed]);
+    expect(await ids()).toEqual(['a']);
+  });
+
+  test('or that cannot be opened holds the batch', async () => {
+    const { writer } = await makeWriter(writeWork, 'postgres://sluice@127.0.0.1:1/sluice');
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+  });
+});
+
+describe('what is the state of the database and not the message', () => {
+  test('holds the batch: a table that a deploy has not made yet', async () => {
+    const { writer } = await makeWriter();
+    await postgres.pool.query('drop table work');
+    expect(await writer.commit([message('a')], always)).toMatchObject([
+      { name: 'held', reason: expect.stringContaining('(42P01)') },
+    ]);
+  });
+
+  test('holds the batch on a server that is read-only, and the probe sees it', async () => {
+    const { pool, writer } = await makeWriter();
+    expect(await acceptsWrites(pool)).toBe(true);
+    const readOnly = new URL(postgres.url);
+    readOnly.searchParams.set('options', '-c default_transaction_read_only=on');
+    const replica = await makeWriter(writeWork, readOnly.href);
+    expect(await acceptsWrites(replica.pool)).toBe(false);
+    expect(await replica.writer.commit([message('a')], always)).toMatchObject([
+      { name: 'held', reason: expect.stringContaining('(25006)') },
+    ]);
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+  });
+
+  test('fails the probe and no more when it is away', async () => {
+    const { pool } = await makeWriter(writeWork, 'postgres://sluice@127.0.0.1:1/sluice');
+    expect(await acceptsWrites(pool)).toBe(false);
+  });
+
+  test('gives back what loses against others again and again', async () => {
+    let attempts = 0;
+    const { writer } = await makeWriter(async (transaction) => {
+      attempts += 1;
+      await transaction.query("do $$ begin raise exception 'deadlock' using errcode = '40P01'; end $$");
+    });
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'retried' }]);
+    expect(attempts).toBe(3);
+  });
+});
+
+test('a rejection that is recorded twice has one row, with the first reason', async () => {
+  const { pool } = await makeWriter();
+  const rejection = { queueName: 'orders', messageId: 'm1', reason: 'first', errorClass: 'InvalidMessage' };
+  await recordRejection(pool, rejection);
+  await recordRejection(pool, { ...rejection, reason: 'second' });
+  expect(await postgres.rows('select queue, message_id, reason, error_class from rejections')).toEqual([
+    ['orders', 'm1', 'first', 'InvalidMessage'],
+  ]);
+});
+
+/** Passes everything on, until told: then it cuts the client off between a commit and its answer. */
+async function proxy(url: string): Promise<{ url: string; loseNextCommitAnswer: () => void }> {
+  let losing = false;
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    let cut = false;
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }
+    client.on('data', (bytes) => {
+      if (losing && bytes.includes('commit\0')) {
+        losing = false;
+        cut = true;
+      }
+      upstream.write(bytes);
+    });
+    upstream.on('data', (bytes) => (cut ? client.destroy() : client.write(bytes)));
+    upstream.on('close', () => client.destroy());
+    client.on('close', () => upstream.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  const proxied = new URL(url);
+  if (address !== null && typeof address === 'object') proxied.port = String(address.port);
+  return {
+    url: proxied.href,
+    loseNextCommitAnswer: () => {
+      losing = true;
+    },
+  };
+}
