@@ -21,6 +21,7 @@ const environmentSchema = z.object({
   PGSSLMODE: z.string().min(1).default(SSL_MODE),
   PGSSLROOTCERT: z.string().min(1).optional(),
   DATABASE_SECRET_ARN: z.string().min(1).optional(),
+  STAGE: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** How long a stop may take. At least 25 lets idle long polls end by themselves. */
   DRAIN_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
@@ -32,6 +33,8 @@ export interface WorkerConfiguration {
   readonly deadLetterQueueUrl: string;
   readonly region: string | undefined;
   readonly database: Database;
+  /** Named in every log line; undefined where nobody said. */
+  readonly stage: string | undefined;
   readonly logLevel: string;
   readonly drainSeconds: number;
   readonly metricsIntervalSeconds: number;
@@ -53,6 +56,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): WorkerConfigu
     deadLetterQueueUrl: values.DEAD_LETTER_QUEUE_URL,
     region: values.AWS_REGION,
     database: readDatabase(values),
+    stage: values.STAGE,
     logLevel: values.LOG_LEVEL,
     drainSeconds: values.DRAIN_SECONDS,
     metricsIntervalSeconds: values.METRICS_INTERVAL_SECONDS,

@@ -42,7 +42,8 @@ export async function runWorker<Payload>(definition: WorkerDefinition<Payload>):
   let log = pino({ name: definition.name, base: { worker: definition.name } }, output);
   try {
     const configuration = readConfiguration(process.env);
-    log = pino({ level: configuration.logLevel, base: { worker: definition.name } }, output);
+    const { logLevel: level, stage } = configuration;
+    log = pino({ level, base: { worker: definition.name, stage } }, output);
     const telemetry = new Telemetry(definition.name, (line) => output.write(`${line}\n`));
     await consume(definition, configuration, telemetry, log);
     process.exit(EXIT_CODE_STOPPED);

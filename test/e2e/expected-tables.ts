@@ -40,7 +40,7 @@ export function expectedTables(path: string): ExpectedTables {
     const customer = first.CustomerID;
     const position = (positions.get(customer) ?? 0) + 1;
     positions.set(customer, position);
-    if (of.some(({ UnitPrice }) => UnitPrice.startsWith('-'))) {
+    if (of.some(({ UnitPrice }) => millionths(UnitPrice) < 0n)) {
       tables.rejected.push(orderId);
       continue;
     }

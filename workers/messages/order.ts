@@ -40,7 +40,7 @@ export const orderLineSchema = z.object({
   description: storableText(4096).nullable(),
   /** Negative on a cancellation: goods that come back. */
   quantity: z.int32(),
-  unitPrice: decimal.refine((price) => !price.startsWith('-'), 'is negative'),
+  unitPrice: decimal.refine((price) => !/^-.*[1-9]/.test(price), 'is negative'),
 });
 
 export const orderSchema = z.object({

@@ -5,10 +5,10 @@ export interface BackOff {
   readonly mostSeconds: number;
 }
 
-/** A message that failed: five receives span about a quarter of an hour, long enough for a person to notice. */
+/** A message that failed: the four waits between five receives add up to 225 s at most, and half of it on average. */
 export const MESSAGE_BACK_OFF: BackOff = { firstSeconds: 15, mostSeconds: 900 };
-/** A message from a newer producer: five receives should outlive a rolling deploy. */
-export const NEWER_VERSION_BACK_OFF: BackOff = { firstSeconds: 120, mostSeconds: 3_600 };
+/** A message from a newer producer: the four waits add up to 75 minutes at most, half on average, to outlive a rolling deploy. */
+export const NEWER_VERSION_BACK_OFF: BackOff = { firstSeconds: 300, mostSeconds: 3_600 };
 /** A call to SQS that failed. */
 export const CALL_BACK_OFF: BackOff = { firstSeconds: 0.2, mostSeconds: 10 };
 

@@ -158,9 +158,9 @@ describe('a message that has to come again', () => {
     await rig.time.until('the other one stored', () => rig.queue.left.length === 1);
     await rig.time.pass(1_000_000);
     expect(rig.queue.changes.flatMap(({ entries }) => entries).slice(0, 3)).toEqual([
-      ['m1', 120],
-      ['m1', 240],
-      ['m1', 480],
+      ['m1', 300],
+      ['m1', 600],
+      ['m1', 1200],
     ]);
     expect(rig.queue.deadLetters).toEqual([]);
     expect(rig.handled).toEqual([[2]]);
@@ -199,9 +199,9 @@ describe('on a FIFO queue', () => {
     expect(rig.handled).toEqual([[2, 4]]);
     expect(rig.queue.changes.map(({ entries }) => entries)).toEqual([
       [
-        ['m1', 120],
-        ['m3', 120],
-        ['m5', 120],
+        ['m1', 300],
+        ['m3', 300],
+        ['m5', 300],
       ],
     ]);
   });
@@ -230,8 +230,8 @@ describe('on a FIFO queue', () => {
     rig.start();
     await rig.time.until('the return', () => rig.queue.changes.length === 1);
     expect(rig.queue.changes[0]!.entries).toEqual([
-      ['m1', 120],
-      ['m2', 120],
+      ['m1', 300],
+      ['m2', 300],
     ]);
   });
 
