@@ -19,15 +19,10 @@ const RESTART_PAUSE_MS = 300;
 /** Beyond the drain that the worker was given. */
 const STOP_MARGIN_MS = 5_000;
 
-export interface FleetCounts {
-  received: number;
-  stored: number;
-  suppressed: number;
-  rejected: number;
-  retried: number;
-  leasesLost: number;
-  requests: number;
-}
+/** What the workers' metric lines carry, as their telemetry names it. */
+const COUNT_NAMES = ['received', 'stored', 'suppressed', 'rejected', 'retried', 'leasesLost', 'requests'] as const;
+
+export type FleetCounts = Record<(typeof COUNT_NAMES)[number], number>;
 
 export interface FleetOptions {
   readonly run: RunFolder;
@@ -41,17 +36,9 @@ export interface FleetOptions {
   readonly onFailure: (error: Error) => void;
 }
 
-const metricLineSchema = z.object({
-  _aws: z.unknown(),
-  received: z.number(),
-  stored: z.number(),
-  suppressed: z.number(),
-  rejected: z.number(),
-  retried: z.number(),
-  leasesLost: z.number(),
-  requests: z.number(),
-  memoryPeakMegabytes: z.number(),
-});
+const metricLineSchema = z
+  .record(z.enum(COUNT_NAMES), z.number())
+  .and(z.looseObject({ _aws: z.unknown(), memoryPeakMegabytes: z.number() }));
 
 const logLineSchema = z.object({ level: z.number(), msg: z.string() });
 /** pino's level of a warning. */
@@ -139,7 +126,7 @@ export class LocalFleet {
     const metrics = metricLineSchema.safeParse(json);
     if (metrics.success) {
       const { counts } = this;
-      for (const name of Object.keys(counts) as (keyof FleetCounts)[]) counts[name] += metrics.data[name];
+      for (const name of COUNT_NAMES) counts[name] += metrics.data[name];
       this.memoryPeakMegabytes = Math.max(this.memoryPeakMegabytes, metrics.data.memoryPeakMegabytes);
       return;
     }

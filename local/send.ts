@@ -3,6 +3,7 @@ import { GetQueueUrlCommand, QueueDoesNotExist } from '@aws-sdk/client-sqs';
 import { showProgress } from '../producer/progress.ts';
 import { readOrders, surveyRetailFile } from '../producer/retail-file.ts';
 import { createProducerClient, type SendSummary, sendBatchWith, sendOrders } from '../producer/send-orders.ts';
+import { credentialsFrom } from './credentials.ts';
 import { findLiveRun } from './live-run.ts';
 import { number } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
@@ -24,13 +25,14 @@ type ProducerClient = ReturnType<typeof createProducerClient>;
 export async function send(options: SendCommandOptions): Promise<SendSummary> {
   const run = options.local ? findLiveRun() : undefined;
   const journal = run === undefined ? undefined : new SentJournal(run.path);
+  const { provider } = credentialsFrom(options.environment);
   const client = createProducerClient(
     run === undefined
       ? {}
       : {
           endpoint: run.sqsEndpoint,
           region: run.region,
-          credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+          ...(provider === undefined ? {} : { credentials: provider }),
         },
   );
   try {

@@ -20,12 +20,14 @@ import {
   sendOrders,
 } from '../producer/send-orders.ts';
 import { migrate } from '../workers/store/migrate.ts';
+import { announcement, HINTS } from './announcement.ts';
 import { readAssembly } from './assembly/assembly.ts';
 import { countResourceTypes, type ResourceTypeCount } from './assembly/resource-types.ts';
-import { queueUrl, readSystem, type Servers, type System } from './assembly/system.ts';
+import { readSystem, type Servers, type System } from './assembly/system.ts';
 import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import { type Credentials, credentialsFrom } from './credentials.ts';
-import { LocalFleet } from './fleet.ts';
+import type { LocalFleet } from './fleet.ts';
+import { hireFleets } from './hiring.ts';
 import { announceLiveRun } from './live-run.ts';
 import { startReaper } from './machine/reaper.ts';
 import { createRunFolder, type RunFolder, sweepLeftRuns } from './machine/run-folder.ts';
@@ -33,13 +35,10 @@ import { isEmpty, Monitor, type WorkQueue } from './monitor.ts';
 import { type RunReport, readTimings, reportOf } from './report.ts';
 import { number, Screen } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
-import { openPostgres, openSqs, type PostgresServer, type SqsServer, withoutPassword } from './servers.ts';
+import { openPostgres, openSqs, type PostgresServer, type SqsServer } from './servers.ts';
 import { synthesize } from './synthesize.ts';
 import { balanceQueues } from './take-balances.ts';
 
-/** Less than the workers need to let idle polls end by themselves: a person who pressed Ctrl-C is waiting. */
-const DRAIN_SECONDS = 15;
-const METRICS_INTERVAL_SECONDS = 1;
 /** A database that was killed is back within a second or two. */
 const BALANCE_MS_MAX = 15_000;
 const BALANCE_PAUSE_MS = 500;
@@ -101,6 +100,10 @@ class LocalRun {
   readonly #region: string;
   readonly #credentials: Credentials;
   readonly #journal: SentJournal;
+  readonly #events = {
+    onEvent: (event: string) => this.#screen.warn(event),
+    onFailure: (error: Error) => this.#fail(error),
+  };
   #failure: Error | undefined;
   #sqs: SqsServer | undefined;
   #postgres: PostgresServer | undefined;
@@ -119,12 +122,20 @@ class LocalRun {
 
   async run(): Promise<RunResult> {
     const input = this.#options.input ?? SAMPLE_FILE;
-    const { plan, system, resources, sqs, postgres, synthesisSeconds } = await this.#prepare(input);
+    const { plan, system, servers, resources, sqs, postgres, synthesisSeconds } = await this.#prepare(input);
     for (const queue of system.queues) await sqs.control.createQueue(queue);
-    const migrations = await migrate({ name: 'url', url: postgres.url }, undefined);
-    const queues = this.#hireFleets(system, sqs, postgres);
-    await this.#announce(system, resources, migrations);
-    announceLiveRun(this.#run.path, { stage: this.#options.stage, region: this.#region, sqsEndpoint: sqs.endpoint });
+    const queues = hireFleets({
+      ...this.#events,
+      run: this.#run,
+      system,
+      servers,
+      databaseUrl: postgres.url,
+      credentials: this.#credentials,
+      environment: this.#options.environment,
+      workers: this.#options.workers,
+    });
+    this.#fleets = queues.map(({ fleet }) => fleet);
+    await this.#migrateAndAnnounce(system, resources, sqs, postgres);
     await Promise.all(this.#fleets.map((fleet) => fleet.start()));
     const summary = await this.#sendAndWatch(plan, queues, new Monitor(queues, sqs.control, postgres.pool));
     await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
@@ -141,10 +152,6 @@ class LocalRun {
 
   /** Everything that does not wait for anything else, at once. */
   async #prepare(input: string) {
-    const events = {
-      onEvent: (event: string) => this.#screen.warn(event),
-      onFailure: (error: Error) => this.#fail(error),
-    };
     const { environment, stage, sqsPort, postgresPort, dataFolder } = this.#options;
     const run = this.#run;
     this.#screen.line(
@@ -153,7 +160,7 @@ class LocalRun {
     const surveying = surveyRetailFile(input, { signal: this.#stop.signal });
     const synthesizing = this.#synthesize(stage);
     const openingSqs = openSqs({
-      ...events,
+      ...this.#events,
       run,
       endpoint: environment.AWS_ENDPOINT_URL_SQS ?? environment.AWS_ENDPOINT_URL,
       port: sqsPort,
@@ -164,7 +171,7 @@ class LocalRun {
       return server;
     });
     const openingPostgres = openPostgres({
-      ...events,
+      ...this.#events,
       run,
       url: environment.DATABASE_URL,
       port: postgresPort,
@@ -196,6 +203,7 @@ class LocalRun {
       postgres,
       resources: countResourceTypes(stacks),
       system: readSystem(stacks, servers),
+      servers,
       synthesisSeconds: seconds,
     };
   }
@@ -207,89 +215,31 @@ class LocalRun {
     return { assembly, seconds: (performance.now() - startedMs) / 1000 };
   }
 
-  /** Which fleet works on which queue is what the template says: its QUEUE_URL. */
-  #hireFleets(system: System, sqs: SqsServer, postgres: PostgresServer): WorkQueue[] {
-    const servers = { accountId: sqs.accountId, region: this.#region, sqsEndpoint: sqs.endpoint };
-    return system.fleets.map((description) => {
-      const fleet = new LocalFleet({
-        run: this.#run,
-        fleet: description,
-        workers: this.#options.workers ?? Math.max(1, description.minimum),
-        environment: { ...description.environment, ...this.#machineEnvironment(sqs, postgres) },
-        drainSeconds: DRAIN_SECONDS,
-        onEvent: (event) => this.#screen.warn(event),
-        onFailure: (error) => this.#fail(error),
-      });
-      this.#fleets.push(fleet);
-      const queue = system.queues.find(
-        ({ name }) =>
-          queueUrl({ ...servers, databaseHost: '', databasePort: 0 }, name) === description.environment.QUEUE_URL,
-      );
-      const deadLetterUrl = description.environment.DEAD_LETTER_QUEUE_URL;
-      if (queue === undefined || deadLetterUrl === undefined) {
-        throw new Error(
-          `the fleet ${description.name} names no queue of the assembly in QUEUE_URL and DEAD_LETTER_QUEUE_URL`,
-        );
-      }
-      return {
-        name: description.name,
-        queueName: queue.name,
-        url: description.environment.QUEUE_URL ?? '',
-        deadLetterUrl,
-        fleet,
-      };
-    });
-  }
-
-  /** What a worker needs here on top of what the template gives it. */
-  #machineEnvironment(sqs: SqsServer, postgres: PostgresServer): NodeJS.ProcessEnv {
-    const { PATH, HOME, TZ, NODE_EXTRA_CA_CERTS } = this.#options.environment;
-    return {
-      ...Object.fromEntries(
-        Object.entries({ PATH, HOME, TZ, NODE_EXTRA_CA_CERTS }).filter(([, value]) => value !== undefined),
-      ),
-      ...this.#credentials.environment,
-      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
-      DATABASE_URL: postgres.url,
-      DRAIN_SECONDS: String(DRAIN_SECONDS),
-      METRICS_INTERVAL_SECONDS: String(METRICS_INTERVAL_SECONDS),
-    };
-  }
-
-  async #announce(
+  async #migrateAndAnnounce(
     system: System,
     resources: readonly ResourceTypeCount[],
-    migrations: readonly string[],
+    sqs: SqsServer,
+    postgres: PostgresServer,
   ): Promise<void> {
-    const sqs = this.#sqs!;
-    const postgres = this.#postgres!;
-    const count = (runsHere: boolean) =>
-      resources.filter((type) => type.runsHere === runsHere).reduce((sum, type) => sum + type.count, 0);
+    const migrations = await migrate({ name: 'url', url: postgres.url }, undefined);
     const { rows } = await postgres.pool.query<{ name: string }>(
       'select name from sluice_migrations order by id desc limit 1',
     );
-    const migrated = `${migrations.length === 0 ? 'already at' : 'migrated to'} ${rows[0]?.name ?? 'nothing'}`;
-    const fleets = this.#fleets.map(({ name }, index) => {
-      const { minimum, maximum } = system.fleets[index]!;
-      return `${name} ${this.#options.workers ?? Math.max(1, minimum)} of ${minimum}–${maximum}`;
-    });
+    const { stage } = this.#options;
     this.#screen.line(
-      `Sluice · stage ${this.#options.stage} · ${count(true)} resources run here, ${count(false)} need AWS\n`,
+      announcement({
+        stage,
+        system,
+        resources,
+        sqsEndpoint: sqs.endpoint,
+        databaseUrl: postgres.url,
+        databaseIsEmbedded: postgres.embedded,
+        migrated: `${migrations.length === 0 ? 'already at' : 'migrated to'} ${rows[0]?.name ?? 'nothing'}`,
+        workers: this.#fleets.map(({ workers }) => workers),
+        logs: this.#run.logPath('*'),
+      }),
     );
-    const workQueues = system.queues.filter(({ deadLetterQueueName }) => deadLetterQueueName !== undefined);
-    this.#screen.line(`  SQS         ${sqs.endpoint}`);
-    this.#screen.line(`              ${workQueues.map(({ name }) => name).join(', ')} and their dead-letter queues`);
-    this.#screen.line(`  PostgreSQL  ${postgres.embedded ? addressOf(postgres.url) : withoutPassword(postgres.url)}`);
-    this.#screen.line(`              ${migrated}`);
-    this.#screen.line(`  fleets      ${fleets.join(' · ')}`);
-    this.#screen.line(`  logs        ${this.#run.logPath('*')}\n`);
-  }
-
-  #hint(): void {
-    if (this.#options.once) return;
-    this.#screen.line(
-      'Ctrl-C stops and clears away. From another terminal:\n  pkill -9 -f ^sluice-orders             kill the orders workers, and see nothing lost\n  npm run sluice -- send FILE --local    send a file of your own\n  npm run sluice -- resources            what of the template runs here, and what does not\n',
-    );
+    announceLiveRun(this.#run.path, { stage, region: this.#region, sqsEndpoint: sqs.endpoint });
   }
 
   async #sendAndWatch(
@@ -300,7 +250,7 @@ class LocalRun {
     const total = plan.messages.orders + plan.messages.ledger;
     const title = this.#options.input === undefined ? SAMPLE_TITLE : this.#options.input;
     this.#screen.line(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`);
-    this.#hint();
+    if (!this.#options.once) this.#screen.line(HINTS);
     const startedMs = performance.now();
     let accepted = 0;
     let seconds = 0;
@@ -318,7 +268,10 @@ class LocalRun {
       (sample) => this.#screen.show(sample, { accepted, total, seconds }),
       this.#stop.signal,
     );
-    if (!moved) this.#screen.warn('nothing has moved for too long; giving up');
+    if (!moved)
+      this.#fail(
+        new Error('nothing has moved for 20 minutes, so the run was given up; the logs say what the workers met'),
+      );
     this.#screen.settle();
     return sending.catch(() => undefined);
   }
@@ -409,11 +362,4 @@ class LocalRun {
     await this.#postgres?.stop();
     await this.#sqs?.stop();
   }
-}
-
-/** What psql takes; that there is no TLS it finds out by itself. */
-function addressOf(databaseUrl: string): string {
-  const address = new URL(databaseUrl);
-  address.search = '';
-  return address.toString();
 }
