@@ -128,6 +128,11 @@ function interruptSignal(): AbortSignal {
       interrupt.abort();
     });
   }
+  // Whoever was reading has gone, as with `| head`: nobody is left to tell, so the run ends as at Ctrl-C.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    interrupt.abort();
+  });
   return interrupt.signal;
 }
 

@@ -7,7 +7,7 @@
  * Holds always: whatever was started is stopped and cleared away on every way out, and the balance is taken while
  * queues and tables still stand.
  */
-import { writeFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -76,6 +76,7 @@ export interface RunResult {
 
 /** @throws Error in one sentence when the run cannot start or cannot go on. */
 export async function startLocal(options: StartOptions): Promise<RunResult> {
+  await checkReportFile(options.reportFile);
   await sweepLeftRuns();
   const run = createRunFolder({ keep: options.keep });
   const reaper = await startReaper(run);
@@ -361,5 +362,21 @@ class LocalRun {
     await this.#journal.close();
     await this.#postgres?.stop();
     await this.#sqs?.stop();
+  }
+}
+
+/** Known before the run rather than after it, when the figures would be lost. */
+async function checkReportFile(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  try {
+    await appendFile(path, '');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `cannot write the report to ${path} (${reason}). Name a file in a folder that exists and is yours.`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -69,6 +69,10 @@ describe('what cannot run ends with status 3 and one sentence', () => {
     });
   });
 
+  test('a report that cannot be written, told before the run', async () => {
+    await fails(['--report', '/nowhere/report.json'], /cannot write the report to \/nowhere\/report\.json/);
+  });
+
   test('a data folder that holds something else', async () => {
     const data = join(await temporaryFolder(), 'data');
     await mkdir(data);

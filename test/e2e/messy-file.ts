@@ -2,7 +2,16 @@
 
 const HEADER = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
 
-const DESCRIPTIONS = ['PLAIN', '"WITH, COMMA"', '"6"" SIGN"', '', 'FRÜHSTÜCK ☕', '"TWO\nLINES"', "O'BRIEN'S \\ CUP"];
+const DESCRIPTIONS = [
+  'PLAIN',
+  '"WITH, COMMA"',
+  '"6"" SIGN"',
+  '',
+  'FRÜHSTÜCK ☕',
+  'GIFT 🎁 BOX',
+  '"TWO\nLINES"',
+  "O'BRIEN'S \\ CUP",
+];
 
 /** `invoices` invoices whose lines are dealt in rounds, so that each one's are far apart, for one customer in ten. */
 export function messyFile(invoices: number): string {

@@ -27,7 +27,9 @@ async function ordersOf(plan: FilePlan, heldBytesMax = HELD_BYTES_MAX): Promise<
 }
 
 const withoutSize = ({ orderId, customerId, filePosition, body }: ProducedOrder) => {
-  return { orderId, customerId, filePosition, body };
+  // Characters beyond U+FFFF travel escaped, which is the same JSON: some servers refuse them otherwise.
+  expect(body).not.toMatch(/[\uD800-\uDFFF]/);
+  return { orderId, customerId, filePosition, body: JSON.stringify(JSON.parse(body)) };
 };
 
 /** The fields of a line that has no line breaks inside, as the sample has none. */
