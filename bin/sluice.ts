@@ -14,6 +14,8 @@ const EXIT_BAD_INPUT = 2;
 const EXIT_CANNOT_RUN = 3;
 /** As a shell reports a command that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
+/** npm passes Ctrl-C on to a command that the terminal has told already: two signals, one wish. */
+const SECOND_SIGNAL_AFTER_MS = 500;
 
 const EXIT_STATUS_HELP = `
 Exit status:
@@ -122,9 +124,11 @@ program
 /** Ctrl-C and SIGTERM; a second one ends the process, and what it leaves is cleared away by its reaper. */
 function interruptSignal(): AbortSignal {
   const interrupt = new AbortController();
+  let firstAtMs = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
+      if (!interrupt.signal.aborted) firstAtMs = performance.now();
+      else if (performance.now() - firstAtMs > SECOND_SIGNAL_AFTER_MS) process.exit(EXIT_INTERRUPTED);
       interrupt.abort();
     });
   }

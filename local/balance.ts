@@ -5,6 +5,7 @@
  * the table of reasons, what is waiting from the queue; whatever is nowhere is lost.
  */
 import type pg from 'pg';
+import { z } from 'zod';
 import type { SentEntry } from './sent-journal.ts';
 import type { DeadLetterRead } from './sqs-control.ts';
 
@@ -60,6 +61,12 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
   let dead = 0;
   const sent = new Map(evidence.sent.map((entry) => [entry.messageId, entry]));
   const letters = new Map(evidence.deadLetters.map((letter) => [letter.rejectedMessageId ?? letter.messageId, letter]));
+  // A copy that had no room for attributes has an id of its own and says only by its body which order it is.
+  const bareLetters = new Set(
+    evidence.deadLetters
+      .filter(({ rejectionReason }) => rejectionReason === undefined)
+      .map(({ body }) => orderIdIn(body)),
+  );
   // A FIFO dead-letter queue shows only the first of each group; the others are believed up to their number.
   let unreadLetters = Math.max(0, evidence.deadLetterDepth - evidence.deadLetters.length);
   for (const { messageId, orderId } of sent.values()) {
@@ -68,8 +75,9 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
     const reason = evidence.rejectionReasons.get(messageId) ?? letter?.rejectionReason;
     if (times > 1) storedTwice += 1;
     // Rejected comes first: a key that was used before has rows in the tables, but not this message's.
-    if (reason !== undefined && (letter !== undefined || unreadLetters > 0)) {
-      if (letter === undefined) unreadLetters -= 1;
+    const isThere = letter !== undefined || bareLetters.has(orderId);
+    if (reason !== undefined && (isThere || unreadLetters > 0)) {
+      if (!isThere) unreadLetters -= 1;
       reasons.set(reason, [...(reasons.get(reason) ?? []), orderId]);
     } else if (times > 0) {
       stored += 1;
@@ -99,6 +107,17 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
     })),
     lostOrders: waiting === missing.length ? [] : missing.slice(0, ORDER_IDS_SHOWN_MAX),
   };
+}
+
+const bodySchema = z.object({ payload: z.object({ orderId: z.string() }) });
+
+function orderIdIn(body: string): string | undefined {
+  try {
+    return bodySchema.safeParse(JSON.parse(body)).data?.payload.orderId;
+  } catch {
+    // A body that is not JSON names no order.
+    return undefined;
+  }
 }
 
 /** Nothing is lost, stored twice, out of order, or dead without a reason of its own; some may still be waiting. */

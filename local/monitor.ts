@@ -36,9 +36,12 @@ export class Monitor {
   readonly #queues: readonly WorkQueue[];
   readonly #control: SqsControl;
   readonly #pool: pg.Pool;
+  readonly #onEvent: (event: string) => void;
   #databaseAwaySinceMs: number | undefined;
+  #failedLooks = 0;
 
-  constructor(queues: readonly WorkQueue[], control: SqsControl, pool: pg.Pool) {
+  constructor(queues: readonly WorkQueue[], control: SqsControl, pool: pg.Pool, onEvent: (event: string) => void) {
+    this.#onEvent = onEvent;
     this.#queues = queues;
     this.#control = control;
     this.#pool = pool;
@@ -77,7 +80,13 @@ export class Monitor {
     let movedAtMs = performance.now();
     let doneInARow = 0;
     while (!signal.aborted) {
-      const sample = await this.sample();
+      const sample = await this.#tried();
+      if (sample === undefined) {
+        doneInARow = 0;
+        if (performance.now() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
+        await sleep(SAMPLE_EVERY_MS);
+        continue;
+      }
       show(sample);
       const state = JSON.stringify(sample.queues);
       if (state !== last) movedAtMs = performance.now();
@@ -89,6 +98,19 @@ export class Monitor {
       await sleep(SAMPLE_EVERY_MS);
     }
     return true;
+  }
+
+  /** A look that failed says nothing about the messages: the next one may not. The first of a row is told. */
+  async #tried(): Promise<Sample | undefined> {
+    try {
+      const sample = await this.sample();
+      this.#failedLooks = 0;
+      return sample;
+    } catch (error) {
+      this.#failedLooks += 1;
+      if (this.#failedLooks === 1) this.#onEvent(`cannot look at the queues, trying again: ${String(error)}`);
+      return undefined;
+    }
   }
 
   async #stored(): Promise<Map<string, number> | undefined> {

@@ -23,25 +23,42 @@ const FILE_NAME = 'sent.ndjson';
 export class SentJournal {
   readonly #path: string;
   #file: WriteStream | undefined;
+  #failure: Error | undefined;
 
   constructor(runFolder: string) {
     this.#path = join(runFolder, FILE_NAME);
   }
 
   accepted(entry: SentEntry): void {
-    this.#file ??= createWriteStream(this.#path, { flags: 'a', mode: 0o600 });
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#file ??= this.#open();
     const { queue, messageId, orderId, customerId } = entry;
     this.#file.write(`${JSON.stringify({ queue, messageId, orderId, customerId })}\n`);
   }
 
+  #open(): WriteStream {
+    return createWriteStream(this.#path, { flags: 'a', mode: 0o600 }).on('error', (cause) => {
+      this.#failure = new Error(
+        `cannot note what was sent in ${this.#path} (${cause.message}). Make room there, or set TMPDIR.`,
+        {
+          cause,
+        },
+      );
+    });
+  }
+
+  /** @throws Error when something could not be written: a balance without it would be wrong. */
   async close(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
-    await new Promise<void>((resolve, reject) => {
-      file.once('error', reject);
-      file.end(resolve);
-    });
+    if (!file.errored) {
+      await new Promise<void>((resolve) => {
+        file.once('error', () => resolve());
+        file.end(() => resolve());
+      });
+    }
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Every entry so far, of whoever wrote it. A line that was cut off by a kill is passed over: it was never promised. */

@@ -15,6 +15,8 @@ import { SqsControl } from './sqs-control.ts';
 export const EMBEDDED_ACCOUNT_ID = '000000000000';
 const CONNECT_MS_MAX = 5_000;
 const RESTART_PAUSE_MS = 500;
+/** With pauses that grow, some fifteen seconds: what fails for longer fails for a reason that its log names. */
+const RESTART_ATTEMPTS_MAX = 7;
 const QUERY_MS_MAX = 10_000;
 const MONITOR_CONNECTIONS_MAX = 2;
 
@@ -136,10 +138,25 @@ class RestartingPostgres {
     void server.exited.then(async ({ code, signal }) => {
       if (this.#stopping) return;
       this.#options.onEvent(`PostgreSQL ended (${signal ?? `exit status ${code}`}); starting it again on its data`);
-      await sleep(RESTART_PAUSE_MS);
-      if (!this.#stopping) await this.start().catch(this.#options.onFailure);
+      await this.#startAgain();
     });
     return server.url;
+  }
+
+  /** It may be killed again while it comes back. */
+  async #startAgain(): Promise<void> {
+    for (let attempt = 1; !this.#stopping; attempt += 1) {
+      await sleep(RESTART_PAUSE_MS * attempt);
+      if (this.#stopping) return;
+      try {
+        await this.start();
+        return;
+      } catch (error) {
+        if (attempt < RESTART_ATTEMPTS_MAX) continue;
+        this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+    }
   }
 
   async stop(): Promise<void> {

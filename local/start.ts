@@ -106,6 +106,8 @@ class LocalRun {
     onFailure: (error: Error) => this.#fail(error),
   };
   #failure: Error | undefined;
+  /** Settles when nothing more is being sent, well or not. */
+  #sending: Promise<void> = Promise.resolve();
   #sqs: SqsServer | undefined;
   #postgres: PostgresServer | undefined;
   #fleets: LocalFleet[] = [];
@@ -115,7 +117,7 @@ class LocalRun {
     this.#run = run;
     this.#screen = new Screen(options.output);
     this.#journal = new SentJournal(run.path);
-    this.#region = options.environment.AWS_REGION ?? options.environment.AWS_DEFAULT_REGION ?? DEFAULT_REGION;
+    this.#region = options.environment.AWS_REGION || options.environment.AWS_DEFAULT_REGION || DEFAULT_REGION;
     this.#credentials = credentialsFrom(options.environment);
     options.signal.addEventListener('abort', () => this.#stop.abort(), { once: true });
     if (options.signal.aborted) this.#stop.abort();
@@ -138,7 +140,11 @@ class LocalRun {
     this.#fleets = queues.map(({ fleet }) => fleet);
     await this.#migrateAndAnnounce(system, resources, sqs, postgres);
     await Promise.all(this.#fleets.map((fleet) => fleet.start()));
-    const summary = await this.#sendAndWatch(plan, queues, new Monitor(queues, sqs.control, postgres.pool));
+    const summary = await this.#sendAndWatch(
+      plan,
+      queues,
+      new Monitor(queues, sqs.control, postgres.pool, this.#events.onEvent),
+    );
     await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
     await this.#journal.close();
     const balances = await this.#balances(queues, sqs, postgres);
@@ -163,7 +169,8 @@ class LocalRun {
     const openingSqs = openSqs({
       ...this.#events,
       run,
-      endpoint: environment.AWS_ENDPOINT_URL_SQS ?? environment.AWS_ENDPOINT_URL,
+      // Set and empty counts as unset: the SDK would take it for AWS itself.
+      endpoint: environment.AWS_ENDPOINT_URL_SQS || environment.AWS_ENDPOINT_URL || undefined,
       port: sqsPort,
       region: this.#region,
       credentials: this.#credentials,
@@ -174,7 +181,7 @@ class LocalRun {
     const openingPostgres = openPostgres({
       ...this.#events,
       run,
-      url: environment.DATABASE_URL,
+      url: environment.DATABASE_URL || undefined,
       port: postgresPort,
       dataFolder,
     }).then((server) => {
@@ -263,7 +270,10 @@ class LocalRun {
       sent = true;
     });
     // Told below; this only keeps it from being unhandled while the watch goes on.
-    sending.catch((error: Error) => this.#fail(error));
+    this.#sending = sending.then(
+      () => {},
+      (error: Error) => this.#fail(error),
+    );
     const moved = await monitor.watch(
       (sample) => this.#options.once && sent && isEmpty(sample),
       (sample) => this.#screen.show(sample, { accepted, total, seconds }),
@@ -358,8 +368,10 @@ class LocalRun {
   }
 
   async close(): Promise<void> {
+    this.#stop.abort();
     await Promise.allSettled(this.#fleets.map((fleet) => fleet.stop()));
-    await this.#journal.close();
+    await this.#sending;
+    await this.#journal.close().catch((error: Error) => this.#fail(error));
     await this.#postgres?.stop();
     await this.#sqs?.stop();
   }

@@ -83,6 +83,23 @@ describe('the balance', () => {
     expect(takeBalance({ ...evidence, deadLetterDepth: 2 })).toMatchObject({ rejected: 2, lost: 1 });
   });
 
+  test('knows by its body a rejected message whose copy had no room for the reason', () => {
+    const bare = {
+      messageId: 'copy',
+      body: '{"payload":{"orderId":"1"}}',
+      rejectionReason: undefined,
+      rejectedMessageId: undefined,
+    };
+    const balance = takeBalance({
+      ...nothing,
+      sent: sent('1'),
+      rejectionReasons: new Map([['m-1', 'bad']]),
+      deadLetters: [bare],
+      deadLetterDepth: 1,
+    });
+    expect(balance).toMatchObject({ rejected: 1, dead: 0, lost: 0 });
+  });
+
   test('is not exact when SQS moved a message because it was received too often', () => {
     const balance = takeBalance({ ...nothing, sent: sent('1'), deadLetters: [movedLetter('1')], deadLetterDepth: 1 });
     expect(balance).toMatchObject({ dead: 1, rejected: 0, lost: 0 });
