@@ -1,5 +1,8 @@
 /** With DATABASE_URL and AWS_ENDPOINT_URL the run uses servers that are there already, also for a second time. */
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
@@ -7,6 +10,7 @@ import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
 import { createRunFolder } from '../../local/machine/run-folder.ts';
 import { SAMPLE_FILE } from '../../local/start.ts';
 import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
+import { messyFile } from './messy-file.ts';
 import { Sluice, sluice } from './sluice.ts';
 
 const RUN_MS_MAX = 120_000;
@@ -53,6 +57,50 @@ describe('servers that are there already', () => {
       const { DATABASE_URL } = await servers();
       const { status, stdout } = await sluice(['start', '--once'], folder, { ...environment, DATABASE_URL });
       expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/ledger +48 +48 +0 +0/) });
+    },
+    RUN_MS_MAX,
+  );
+});
+
+describe('an SQS server that fails every third call, the look at its queues too', () => {
+  test(
+    'costs requests and nothing else',
+    async () => {
+      const environment = await servers();
+      const target = new URL(environment.AWS_ENDPOINT_URL);
+      let calls = 0;
+      let fails = false;
+      const proxy = createServer((incoming, answer) => {
+        calls += 1;
+        if (fails && calls % 3 === 0) {
+          incoming.resume();
+          answer.writeHead(503).end();
+          return;
+        }
+        const { method = 'POST', url = '/', headers } = incoming;
+        const outgoing = request({ host: target.hostname, port: target.port, method, path: url, headers }, (reply) => {
+          answer.writeHead(reply.statusCode ?? 502, reply.headers);
+          reply.pipe(answer);
+        });
+        outgoing.on('error', () => answer.destroy());
+        incoming.pipe(outgoing);
+      }).listen(0, '127.0.0.1');
+      await once(proxy, 'listening');
+      afterwards(() => proxy.close());
+      afterwards(() => proxy.closeAllConnections());
+      const folder = await temporaryFolder();
+      const input = join(folder, 'orders.csv');
+      await writeFile(input, messyFile(500));
+      const report = join(folder, 'report.json');
+      const run = new Sluice(['start', '--once', '--input', input, '--report', report], folder, {
+        ...environment,
+        AWS_ENDPOINT_URL: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+      });
+      await run.prints('Sending');
+      fails = true;
+      const { status, stdout, stderr } = await run.ended;
+      expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringContaining('exact ✓') });
+      expect(JSON.parse(await readFile(report, 'utf8'))).toMatchObject({ exact: true, complete: true });
     },
     RUN_MS_MAX,
   );
