@@ -155,21 +155,28 @@ export async function rejectionReasons(pool: pg.Pool, queueName: string): Promis
 }
 
 /**
- * Entries whose place in their customer's file is not after that of the entry before, among `orderIds`; orders
- * of earlier runs have places in files of their own. A running balance that does not add up counts too.
+ * Entries whose place in their customer's file is not after that of the entry before, among those stored by one send
+ * of this run: every file counts its places from 1. A running balance that does not add up counts too.
+ *
+ * @param since when the run began; what was stored before it has the places of other files.
  */
-export async function entriesOutOfOrder(pool: pg.Pool, orderIds: readonly string[]): Promise<number> {
+export async function entriesOutOfOrder(pool: pg.Pool, sent: readonly SentEntry[], since: Date): Promise<number> {
+  const sendOf = new Map<string, string>();
+  // An order that was sent twice has the place of the send that came first.
+  for (const { orderId, send } of sent) if (!sendOf.has(orderId)) sendOf.set(orderId, send);
   const { rows } = await pool.query<{ count: number }>(
-    `select count(*)::integer as count
-     from (
-       select order_id,
-              file_position <= lag(file_position) over (
-                partition by customer_id, order_id = any ($1::text[]) order by entry_no) as late,
+    `with sent as (select * from unnest($1::text[], $2::text[]) as sent (order_id, send)),
+     entry as (
+       select order_id, send,
+              send is not null and stored_at >= $3 and file_position <= lag(file_position) over (
+                partition by customer_id, send, stored_at >= $3 order by entry_no) as late,
               balance <> sum(amount) over (partition by customer_id order by entry_no) as wrong
        from ledger_entries
-     ) entry
-     where order_id = any ($1::text[]) and (late or wrong)`,
-    [orderIds],
+       join inbox on inbox.consumer = 'ledger' and inbox.key = order_id
+       left join sent using (order_id)
+     )
+     select count(*)::integer as count from entry where send is not null and (late or wrong)`,
+    [[...sendOf.keys()], [...sendOf.values()], since],
   );
   return rows[0]?.count ?? 0;
 }

@@ -4,6 +4,7 @@
  * The balance is taken against it. It is a file, so that `sluice send --local` in another terminal is counted
  * too, and so that a run that is killed leaves behind what it had promised.
  */
+import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,6 +15,8 @@ const entrySchema = z.object({
   messageId: z.string(),
   orderId: z.string(),
   customerId: z.string().nullable(),
+  /** Which send it came with: every file counts its positions from 1. */
+  send: z.string(),
 });
 
 export type SentEntry = z.infer<typeof entrySchema>;
@@ -22,6 +25,7 @@ const FILE_NAME = 'sent.ndjson';
 
 export class SentJournal {
   readonly #path: string;
+  readonly #send = randomUUID();
   #file: WriteStream | undefined;
   #failure: Error | undefined;
 
@@ -29,11 +33,11 @@ export class SentJournal {
     this.#path = join(runFolder, FILE_NAME);
   }
 
-  accepted(entry: SentEntry): void {
+  accepted(entry: Omit<SentEntry, 'send'>): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#file ??= this.#open();
     const { queue, messageId, orderId, customerId } = entry;
-    this.#file.write(`${JSON.stringify({ queue, messageId, orderId, customerId })}\n`);
+    this.#file.write(`${JSON.stringify({ queue, messageId, orderId, customerId, send: this.#send })}\n`);
   }
 
   #open(): WriteStream {

@@ -23,7 +23,7 @@ import { migrate } from '../workers/store/migrate.ts';
 import { announcement, HINTS } from './announcement.ts';
 import { readAssembly } from './assembly/assembly.ts';
 import { countResourceTypes, type ResourceTypeCount } from './assembly/resource-types.ts';
-import { readSystem, type Servers, type System } from './assembly/system.ts';
+import { queueUrl, readSystem, type Servers, type System } from './assembly/system.ts';
 import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import { type Credentials, credentialsFrom } from './credentials.ts';
 import type { LocalFleet } from './fleet.ts';
@@ -127,6 +127,7 @@ class LocalRun {
     const input = this.#options.input ?? SAMPLE_FILE;
     const { plan, system, servers, resources, sqs, postgres, synthesisSeconds } = await this.#prepare(input);
     for (const queue of system.queues) await sqs.control.createQueue(queue);
+    await this.#tellLeftMessages(system, servers, sqs);
     const queues = hireFleets({
       ...this.#events,
       run: this.#run,
@@ -221,6 +222,17 @@ class LocalRun {
     const startedMs = performance.now();
     await synthesize(stage, assembly);
     return { assembly, seconds: (performance.now() - startedMs) / 1000 };
+  }
+
+  /** They are worked off with this run's, and may come before them. */
+  async #tellLeftMessages(system: System, servers: Servers, sqs: SqsServer): Promise<void> {
+    for (const { name, deadLetterQueueName } of system.queues) {
+      if (deadLetterQueueName === undefined) continue;
+      const { visible, inFlight, delayed } = await sqs.control.depth(queueUrl(servers, name));
+      const left = visible + inFlight + delayed;
+      if (left > 0)
+        this.#screen.warn(`${name} holds ${number(left)} messages of an earlier send; they are worked off too`);
+    }
   }
 
   async #migrateAndAnnounce(
@@ -322,7 +334,7 @@ class LocalRun {
     const giveUpAtMs = performance.now() + (this.#failure === undefined ? BALANCE_MS_MAX : 0);
     for (;;) {
       try {
-        return await balanceQueues(queues, this.#journal, sqs.control, postgres.pool);
+        return await balanceQueues(queues, this.#journal, sqs.control, postgres.pool, this.#startedAt);
       } catch (error) {
         if (this.#failure !== undefined) throw this.#failure;
         if (performance.now() > giveUpAtMs)

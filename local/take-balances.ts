@@ -10,10 +10,11 @@ export async function balanceQueues(
   journal: SentJournal,
   control: SqsControl,
   pool: pg.Pool,
+  since: Date,
 ): Promise<QueueBalance[]> {
   const sent = new Map<string, SentEntry[]>(queues.map(({ name }) => [name, []]));
   for await (const entry of journal.entries()) sent.get(entry.queue)?.push(entry);
-  return Promise.all(queues.map((queue) => balanceOf(queue, sent.get(queue.name) ?? [], control, pool)));
+  return Promise.all(queues.map((queue) => balanceOf(queue, sent.get(queue.name) ?? [], control, pool, since)));
 }
 
 async function balanceOf(
@@ -21,6 +22,7 @@ async function balanceOf(
   sent: readonly SentEntry[],
   control: SqsControl,
   pool: pg.Pool,
+  since: Date,
 ): Promise<QueueBalance> {
   const [depth, deadLetterDepth] = await Promise.all([control.depth(queue.url), control.depth(queue.deadLetterUrl)]);
   const ledger = queue.name === 'ledger';
@@ -33,11 +35,6 @@ async function balanceOf(
     deadLetterDepth: deadLetterDepth.visible + deadLetterDepth.inFlight,
     waiting: depth.visible + depth.inFlight + depth.delayed,
     suppressed: queue.fleet.counts.suppressed,
-    outOfOrder: ledger
-      ? await entriesOutOfOrder(
-          pool,
-          sent.map(({ orderId }) => orderId),
-        )
-      : undefined,
+    outOfOrder: ledger ? await entriesOutOfOrder(pool, sent, since) : undefined,
   });
 }

@@ -25,6 +25,8 @@ export interface WorkerDefinition<Payload> {
   readonly message: MessageSchema<Payload>;
   /** The idempotency key: two messages with the same key are the same work. */
   readonly key: (payload: Payload) => string;
+  /** What of a payload is the work itself; under one key it must never differ. @default all of it */
+  readonly work?: (payload: Payload) => unknown;
   readonly write: Write<Payload>;
 }
 
@@ -99,7 +101,7 @@ function consumerFor<Payload>(
   definition: WorkerDefinition<Payload>,
   parts: { queue: SqsQueue; facts: QueueFacts; pool: pg.Pool; telemetry: Telemetry; log: Logger; queueUrl: string },
 ): Consumer<Payload> {
-  const writer = new InboxWriter(parts.pool, definition.name, definition.write);
+  const writer = new InboxWriter(parts.pool, definition.name, definition.write, definition.work);
   return new Consumer<Payload>({
     queue: parts.queue,
     facts: parts.facts,

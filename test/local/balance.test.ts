@@ -2,7 +2,13 @@ import { describe, expect, test } from '@jest/globals';
 import { isExact, type QueueEvidence, takeBalance } from '../../local/balance.ts';
 
 const sent = (...orderIds: string[]) =>
-  orderIds.map((orderId) => ({ queue: 'orders' as const, messageId: `m-${orderId}`, orderId, customerId: null }));
+  orderIds.map((orderId) => ({
+    queue: 'orders' as const,
+    send: 's',
+    messageId: `m-${orderId}`,
+    orderId,
+    customerId: null,
+  }));
 
 const nothing: QueueEvidence = {
   queue: 'orders',

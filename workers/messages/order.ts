@@ -58,3 +58,8 @@ export const orderSchema = z.object({
 
 export type OrderLine = z.infer<typeof orderLineSchema>;
 export type Order = z.infer<typeof orderSchema>;
+
+/** Where an order stood in a file is not part of it: the same order out of another file is the same work. */
+export function orderWork({ filePosition, ...order }: Order): Omit<Order, 'filePosition'> {
+  return order;
+}

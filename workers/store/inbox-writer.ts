@@ -36,8 +36,16 @@ export class InboxWriter<Payload> {
   readonly #pool: pg.Pool;
   readonly #consumer: string;
   readonly #write: Write<Payload>;
+  readonly #work: (payload: Payload) => unknown;
 
-  constructor(pool: pg.Pool, consumer: string, write: Write<Payload>) {
+  /** @param work what of a payload is the work itself; two messages with one key must agree in it. */
+  constructor(
+    pool: pg.Pool,
+    consumer: string,
+    write: Write<Payload>,
+    work: (payload: Payload) => unknown = (payload) => payload,
+  ) {
+    this.#work = work;
     this.#pool = pool;
     this.#consumer = consumer;
     this.#write = write;
@@ -115,7 +123,7 @@ export class InboxWriter<Payload> {
   async #writeAll(client: pg.PoolClient, messages: readonly InboxMessage<Payload>[]): Promise<Outcome[] | undefined> {
     const firsts = new Map<string, { payload: Payload; hash: Buffer }>();
     for (const { key, payload } of messages) {
-      if (!firsts.has(key)) firsts.set(key, { payload, hash: payloadHash(payload) });
+      if (!firsts.has(key)) firsts.set(key, { payload, hash: this.#hash(payload) });
     }
     const inserted = await this.#insertKeys(client, firsts);
     const seen = [...firsts.keys()].filter((key) => !inserted.has(key));
@@ -127,11 +135,18 @@ export class InboxWriter<Payload> {
     return messages.map(({ key, payload }) => {
       const first = firsts.get(key)!;
       const hash = known.get(key) ?? first.hash;
-      if (!hash.equals(first.payload === payload ? first.hash : payloadHash(payload))) return keyReused;
+      if (!hash.equals(first.payload === payload ? first.hash : this.#hash(payload))) return keyReused;
       if (!inserted.has(key) || taken.has(key)) return { name: 'suppressed' };
       taken.add(key);
       return { name: 'stored' };
     });
+  }
+
+  /** Of the payload as its schema read it: field order and unknown fields of the sender do not count. */
+  #hash(payload: Payload): Buffer {
+    return createHash('sha256')
+      .update(JSON.stringify(this.#work(payload)))
+      .digest();
   }
 
   async #insertKeys(client: pg.PoolClient, firsts: ReadonlyMap<string, { hash: Buffer }>): Promise<Set<string>> {
@@ -168,11 +183,6 @@ const keyReused: Outcome = {
 /** What becomes of a message that fails on its own. */
 function alone({ name, reason }: DatabaseFailure): Outcome {
   return name === 'data' ? { name: 'rejected', reason, errorClass: 'RefusedByDatabase' } : { name: 'retried', reason };
-}
-
-/** The payload as its schema read it: field order and unknown fields of the sender do not count. */
-function payloadHash(payload: unknown): Buffer {
-  return createHash('sha256').update(JSON.stringify(payload)).digest();
 }
 
 async function rolledBack(client: pg.PoolClient): Promise<boolean> {
