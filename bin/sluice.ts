@@ -157,8 +157,11 @@ try {
 /** Tells a person what happened, once, and says what that means for a script. */
 function exitStatusOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_BAD_INPUT;
+  if (error instanceof Error && error.name === 'AbortError') {
+    console.error('sluice: interrupted before anything was sent');
+    return EXIT_INTERRUPTED;
+  }
   const verbose = program.opts<{ verbose: boolean }>().verbose;
   console.error(error instanceof Error && !verbose ? `sluice: ${error.message}` : error);
-  if (error instanceof Error && error.name === 'AbortError') return EXIT_INTERRUPTED;
   return error instanceof RetailFileError ? EXIT_BAD_INPUT : EXIT_CANNOT_RUN;
 }

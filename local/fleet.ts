@@ -40,7 +40,7 @@ const metricLineSchema = z
   .record(z.enum(COUNT_NAMES), z.number())
   .and(z.looseObject({ _aws: z.unknown(), memoryPeakMegabytes: z.number() }));
 
-const logLineSchema = z.object({ level: z.number(), msg: z.string() });
+const logLineSchema = z.object({ level: z.number(), msg: z.string(), reason: z.string().optional() });
 /** pino's level of a warning. */
 const LEVEL_WARN = 40;
 
@@ -133,8 +133,10 @@ export class LocalFleet {
     const entry = logLineSchema.safeParse(json);
     if (!entry.success || entry.data.level < LEVEL_WARN) return;
     // Told once: a worker that repeats itself has said it.
-    if (entry.data.msg !== this.lastWarning) this.#options.onEvent(`${this.name}: ${entry.data.msg}`);
-    this.lastWarning = entry.data.msg;
+    const { msg, reason } = entry.data;
+    const warning = reason === undefined ? msg : `${msg} (${reason})`;
+    if (warning !== this.lastWarning) this.#options.onEvent(`${this.name}: ${warning}`);
+    this.lastWarning = warning;
   }
 }
 

@@ -146,6 +146,7 @@ class LocalRun {
       queues,
       new Monitor(queues, sqs.control, postgres.pool, this.#events.onEvent),
     );
+    if (this.#options.signal.aborted) this.#screen.line('\nDraining; Ctrl-C again stops at once');
     await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
     await this.#journal.close();
     const balances = await this.#balances(queues, sqs, postgres);
@@ -220,7 +221,7 @@ class LocalRun {
   async #synthesize(stage: string): Promise<{ assembly: string; seconds: number }> {
     const assembly = join(this.#run.path, 'assembly');
     const startedMs = performance.now();
-    await synthesize(stage, assembly);
+    await synthesize(stage, assembly, this.#stop.signal);
     return { assembly, seconds: (performance.now() - startedMs) / 1000 };
   }
 

@@ -10,12 +10,13 @@ const run = promisify(execFile);
 const SYNTHESIS_MS_MAX = 60_000;
 
 /** @throws Error with what the app printed. */
-export async function synthesize(stage: string, folder: string): Promise<void> {
+export async function synthesize(stage: string, folder: string, signal?: AbortSignal): Promise<void> {
   const repository = fileURLToPath(new URL('..', import.meta.url));
   try {
     await run(process.execPath, [join(repository, 'bin/app.ts')], {
       cwd: repository,
       timeout: SYNTHESIS_MS_MAX,
+      ...(signal === undefined ? {} : { signal }),
       env: {
         ...process.env,
         CDK_OUTDIR: folder,
@@ -25,6 +26,7 @@ export async function synthesize(stage: string, folder: string): Promise<void> {
       },
     });
   } catch (error) {
+    signal?.throwIfAborted();
     const output = z.object({ stderr: z.string() }).safeParse(error);
     const reason = output.success ? output.data.stderr.trim() : String(error);
     throw new Error(`cannot synthesize the stage ${stage}: ${reason}`, { cause: error });

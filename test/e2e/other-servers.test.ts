@@ -48,6 +48,30 @@ describe('servers that are there already', () => {
   );
 
   test(
+    'suppress an order that comes again out of another file, where its customer has it at another place',
+    async () => {
+      const environment = await servers();
+      const folder = await temporaryFolder();
+      const [input, later, report] = ['orders.csv', 'later.csv', 'report.json'].map((name) => join(folder, name));
+      const line = (invoice: number) => `${invoice},SKU,TEXT,1,2011-01-01 10:00:00,1.50,c1,UK`;
+      const header = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
+      await writeFile(input!, [header, ...[1, 2, 3].map(line)].join('\n'));
+      await writeFile(later!, [header, ...[2, 3, 4].map(line)].join('\n'));
+      await sluice(['start', '--once', '--input', input!], folder, environment);
+      const { status } = await sluice(['start', '--once', '--input', later!, '--report', report!], folder, environment);
+      const { balance } = JSON.parse(await readFile(report!, 'utf8'));
+      expect({ status, balance }).toMatchObject({
+        status: 0,
+        balance: [
+          { sent: 3, stored: 3, suppressed: 2, rejected: 0 },
+          { sent: 3, stored: 3, suppressed: 2, rejected: 0, outOfOrder: 0 },
+        ],
+      });
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
     'that take the messages but lost the tables are not believed',
     async () => {
       const environment = await servers();
