@@ -1,10 +1,9 @@
 /** Lists what of the assembly runs on this machine and what does not, with the reason. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Table from 'cli-table3';
 import { readAssembly } from './assembly/assembly.ts';
 import { countResourceTypes } from './assembly/resource-types.ts';
+import { createRunFolder } from './machine/run-folder.ts';
 import { plainTableOptions } from './screen.ts';
 import { synthesize } from './synthesize.ts';
 
@@ -15,9 +14,10 @@ export interface ResourcesOptions {
 }
 
 export async function resources({ stage, json, output }: ResourcesOptions): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-assembly-'));
+  const run = createRunFolder();
+  const folder = join(run.path, 'assembly');
   try {
-    await synthesize(stage, folder);
+    await synthesize({ run, stage, folder });
     const types = countResourceTypes(readAssembly(folder));
     if (json) {
       output.write(`${JSON.stringify(types, null, 2)}\n`);
@@ -28,6 +28,6 @@ export async function resources({ stage, json, output }: ResourcesOptions): Prom
       table.push([type, count, runsHere ? 'here' : 'AWS', meaning]);
     output.write(`${table.toString()}\n`);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await run.close();
   }
 }

@@ -95,14 +95,20 @@ export interface PostgresOptions extends ServerEvents {
 
 export async function openPostgres(options: PostgresOptions): Promise<PostgresServer> {
   if (options.url !== undefined) {
+    if (!/^postgres(ql)?:\/\/./.test(options.url) || !URL.canParse(options.url)) {
+      throw new Error(
+        'DATABASE_URL is not the URL of a PostgreSQL, such as postgres://user:password@host:5432/database',
+      );
+    }
     const pool = monitorPool(options.url);
     try {
       await pool.query('select 1');
     } catch (error) {
       await pool.end();
       const reason = error instanceof Error ? error.message || error.name : String(error);
+      const answered = error instanceof pg.DatabaseError;
       throw new Error(
-        `cannot reach PostgreSQL at ${withoutPassword(options.url)} (${reason}). Start it, or unset DATABASE_URL to use the embedded one.`,
+        `cannot ${answered ? 'use' : 'reach'} PostgreSQL at ${withoutPassword(options.url)} (${reason}). ${answered ? 'Correct' : 'Start it, or unset'} DATABASE_URL${answered ? ', or unset it,' : ''} to use the embedded one.`,
         { cause: error },
       );
     }

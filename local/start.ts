@@ -221,7 +221,7 @@ class LocalRun {
   async #synthesize(stage: string): Promise<{ assembly: string; seconds: number }> {
     const assembly = join(this.#run.path, 'assembly');
     const startedMs = performance.now();
-    await synthesize(stage, assembly, this.#stop.signal);
+    await synthesize({ run: this.#run, stage, folder: assembly, signal: this.#stop.signal });
     return { assembly, seconds: (performance.now() - startedMs) / 1000 };
   }
 

@@ -1,34 +1,55 @@
-/** Synthesizes the CDK app of this repository into a folder, as `cdk synth` would, in a process of its own. */
-import { execFile } from 'node:child_process';
+/** Synthesizes the CDK app of this repository into a folder, as `cdk synth` would, in a process of the run. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { z } from 'zod';
+import { startProcess } from './machine/child-process.ts';
+import type { RunFolder } from './machine/run-folder.ts';
 
-const run = promisify(execFile);
 /** It takes a second or two; this only ends one that hangs. */
 const SYNTHESIS_MS_MAX = 60_000;
+/** The app says what is wrong in a few lines. */
+const LAST_LINES_MAX = 20;
 
-/** @throws Error with what the app printed. */
-export async function synthesize(stage: string, folder: string, signal?: AbortSignal): Promise<void> {
+export interface SynthesizeOptions {
+  /** The run whose process it is, so that it ends with the run however that ends. */
+  readonly run: RunFolder;
+  readonly stage: string;
+  readonly folder: string;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws Error with what the app printed; the signal's reason when it was aborted. */
+export async function synthesize({ run, stage, folder, signal }: SynthesizeOptions): Promise<void> {
   const repository = fileURLToPath(new URL('..', import.meta.url));
-  try {
-    await run(process.execPath, [join(repository, 'bin/app.ts')], {
-      cwd: repository,
-      timeout: SYNTHESIS_MS_MAX,
-      ...(signal === undefined ? {} : { signal }),
-      env: {
-        ...process.env,
-        CDK_OUTDIR: folder,
-        CDK_CONTEXT_JSON: JSON.stringify({ stage }),
-        // The validator's cold start is most of a synthesis and changes no byte; `cdk synth` and a test keep it on.
-        CDK_VALIDATION: 'false',
-      },
-    });
-  } catch (error) {
-    signal?.throwIfAborted();
-    const output = z.object({ stderr: z.string() }).safeParse(error);
-    const reason = output.success ? output.data.stderr.trim() : String(error);
-    throw new Error(`cannot synthesize the stage ${stage}: ${reason}`, { cause: error });
-  }
+  const lastLines: string[] = [];
+  signal?.throwIfAborted();
+  const synthesis = await startProcess({
+    run,
+    name: 'synthesis',
+    command: process.execPath,
+    args: [join(repository, 'bin/app.ts')],
+    cwd: repository,
+    logFile: run.logPath('synthesis'),
+    onLine: (line) => {
+      if (!line.startsWith('Bundling asset')) lastLines.push(line);
+      if (lastLines.length > LAST_LINES_MAX) lastLines.shift();
+    },
+    env: {
+      ...process.env,
+      CDK_OUTDIR: folder,
+      CDK_CONTEXT_JSON: JSON.stringify({ stage }),
+      // The validator's cold start is most of a synthesis and changes no byte; `cdk synth` and a test keep it on.
+      CDK_VALIDATION: 'false',
+    },
+  });
+  const end = () => void synthesis.stop('SIGKILL', 0);
+  signal?.addEventListener('abort', end, { once: true });
+  if (signal?.aborted) end();
+  if (!(await synthesis.endsWithin(SYNTHESIS_MS_MAX))) await synthesis.stop('SIGKILL', 0);
+  const { code, signal: killedBy } = await synthesis.exited;
+  signal?.removeEventListener('abort', end);
+  signal?.throwIfAborted();
+  if (code === 0) return;
+  throw new Error(
+    `cannot synthesize the stage ${stage}: ${lastLines.join('\n') || `it ended with ${killedBy ?? code}`}`,
+  );
 }

@@ -6,6 +6,7 @@
  */
 import { DatabaseError } from 'pg';
 import { z } from 'zod';
+import { MigrationError } from './store/migrate.ts';
 
 /**
  * SQLSTATE: connection (08), conflict (40), resources (53) and operator (57: starting, stopping); a lock that others
@@ -27,6 +28,7 @@ const awsErrorSchema = z.object({ $metadata: z.object({ httpStatusCode: z.number
 const codeSchema = z.object({ code: z.string() });
 
 export function mends(error: unknown): boolean {
+  if (error instanceof MigrationError) return mends(error.cause);
   if (error instanceof DatabaseError) {
     const state = error.code ?? '';
     return MENDING_CLASSES.includes(state.slice(0, 2)) || MENDING_STATES.includes(state);

@@ -38,8 +38,8 @@ const CANNOT_CONNECT_NOW = '57P03';
 /** Nothing of the person's own environment, in which PG variables may point elsewhere. */
 const SERVER_ENVIRONMENT = { PATH: '/bin:/usr/bin', LC_ALL: 'C', TZ: 'UTC' };
 
-/** Two workers of each fleet with a pool each, the monitor and a person with psql fit in many times over. */
-const CONNECTIONS_MAX = 100;
+/** The most workers that a run takes, 64 of each of two fleets with four connections each, the monitor and a person. */
+const CONNECTIONS_MAX = 600;
 /** Of a machine that has to hold the whole system. */
 const SHARED_BUFFERS_MB = 128;
 /** A start takes a fraction of a second; after a crash with a full journal it may take this long on a slow disk. */

@@ -2,7 +2,7 @@
  * Brings the database to the schema that this code needs: plain SQL files, in the order of their numbers,
  * all or none, under a lock, so that workers that start together wait for the first.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
@@ -11,6 +11,11 @@ import { connectionFor, type Database } from './connection.ts';
 const CONNECT_MS_MAX = 5_000;
 /** A migration may rewrite a table, and the ones that wait for its lock wait as long. */
 const MIGRATION_MS_MAX = 600_000;
+
+/** Says what to do in one sentence; the cause is what PostgreSQL or the library said. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError';
+}
 
 /** @returns the names of the migrations that were run now. */
 export async function migrate(database: Database, region: string | undefined): Promise<string[]> {
@@ -27,6 +32,7 @@ export async function migrate(database: Database, region: string | undefined): P
   client.on('error', () => {});
   await client.connect();
   try {
+    if (await isCurrent(client)) return [];
     const run = await runner({
       dbClient: client,
       dir: migrationsFolder(),
@@ -38,9 +44,30 @@ export async function migrate(database: Database, region: string | undefined): P
       logger: { info: () => {}, warn: () => {}, error: () => {} },
     });
     return run.map(({ name }) => name);
+  } catch (error) {
+    const where = `database ${client.database} as user ${client.user}`;
+    // The library puts a stack into its message; the sentence is its first line.
+    const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+    throw new MigrationError(
+      `cannot migrate the ${where}: ${reason}. Name an empty database that this user owns, or one that Sluice has migrated.`,
+      { cause: error },
+    );
   } finally {
     await client.end();
   }
+}
+
+/** A schema that is there already needs no owner's rights, and no wait for the lock. */
+async function isCurrent(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>(
+    "select to_regclass('sluice_migrations') is not null as there",
+  );
+  if (rows[0]?.there !== true) return false;
+  const { rows: run } = await client.query<{ name: string }>('select name from sluice_migrations');
+  const names = new Set(run.map(({ name }) => name));
+  return readdirSync(migrationsFolder())
+    .filter((file) => file.endsWith('.sql'))
+    .every((file) => names.has(file.replace(/\.sql$/, '')));
 }
 
 /** Beside this file in the repository, and beside the bundle on an instance. */

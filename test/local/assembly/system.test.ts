@@ -29,7 +29,9 @@ let stages: Record<'dev' | 'prod', AssemblyStack[]>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-assembly-'));
-  await Promise.all(['dev', 'prod'].map((stage) => synthesize(stage, join(folder, stage))));
+  const run = createRunFolder({ temporaryFolder: folder });
+  await Promise.all(['dev', 'prod'].map((stage) => synthesize({ run, stage, folder: join(folder, stage) })));
+  await run.close();
   stages = { dev: readAssembly(join(folder, 'dev')), prod: readAssembly(join(folder, 'prod')) };
 });
 
