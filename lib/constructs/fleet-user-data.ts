@@ -46,8 +46,11 @@ export interface FleetDescription {
 const STOP_MARGIN_SECONDS = 30;
 /** Long enough that a worker whose database is away does not fill the journal, short beside a visibility timeout. */
 const RESTART_DELAY_SECONDS = 5;
-/** A failed instance stays for this long, so that a person can read its console, then makes room for another. */
-const FAILED_SETUP_STAYS_MINUTES = 5;
+/**
+ * A failed instance stays for this long, so that a person can read its console; shorter than the group's warm-up of
+ * three minutes, or a refresh would count it as healthy and stop the one that works.
+ */
+const FAILED_SETUP_STAYS_MINUTES = 2;
 
 /** The variables of `fleet`, in the order in which they are written: facts first, then the environment by name. */
 export function fleetVariables(fleet: FleetDescription): Record<string, string> {

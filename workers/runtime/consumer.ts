@@ -348,7 +348,7 @@ export class Consumer<Payload> {
       } else if (this.#leases.holds(receiptHandle, surroundings.monotonicMs())) {
         telemetry.count('retried');
         toReturn.push({ receiptHandle, visibilityTimeoutSeconds: delaySeconds });
-        log.debug({ messageId, reason: outcome.reason, delaySeconds }, 'given back');
+        log.info({ messageId, reason: outcome.reason, delaySeconds }, 'given back');
       } else {
         telemetry.count('leasesLost');
       }

@@ -81,17 +81,27 @@ export interface SqsQueueOptions {
   readonly region: string | undefined;
   /** Called once for every request that goes out, retries included: SQS bills each. */
   readonly onRequest: (operation: SqsOperation) => void;
+  /**
+   * Opens a client whose every call ends by its deadline.
+   *
+   * @default a client of the SDK with sockets of its own
+   */
+  readonly openClient?: (deadlineMs: number) => SqsCalls;
 }
+
+/** The part of the SDK's client that is used here. */
+export type SqsCalls = Pick<SQSClient, 'send' | 'destroy'>;
 
 export class SqsQueue implements QueueClient {
   readonly #options: SqsQueueOptions;
-  readonly #polls: SQSClient;
-  readonly #calls: SQSClient;
+  readonly #polls: SqsCalls;
+  readonly #calls: SqsCalls;
 
   constructor(options: SqsQueueOptions) {
     this.#options = options;
-    this.#polls = sqsClient(options.region, RECEIVE_DEADLINE_MS);
-    this.#calls = sqsClient(options.region, CALL_DEADLINE_MS);
+    const open = options.openClient ?? ((deadlineMs) => sqsClient(options.region, deadlineMs));
+    this.#polls = open(RECEIVE_DEADLINE_MS);
+    this.#calls = open(CALL_DEADLINE_MS);
   }
 
   async describe(): Promise<QueueFacts> {

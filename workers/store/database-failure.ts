@@ -17,10 +17,13 @@ export type DatabaseFailure =
 
 /** Data exceptions (22) and integrity violations (23). */
 const DATA_CLASSES = ['22', '23'];
-/** A row or index entry that is larger than PostgreSQL can hold. */
-const DATA_STATES = ['54000'];
-/** Serialization failure, deadlock, lock timeout. */
-const CONFLICT_STATES = ['40001', '40P01', '55P03'];
+/** A row or index entry that is larger than PostgreSQL can hold; a refusal that a trigger or function raises by itself. */
+const DATA_STATES = ['54000', 'P0001'];
+/**
+ * Serialization failure and deadlock. A lock that is not to be had is none: a migration may hold it for minutes, and
+ * messages given back meanwhile would be received until they are dead.
+ */
+const CONFLICT_STATES = ['40001', '40P01'];
 
 /** @param connectionWorks whether the same connection answered after the failure. */
 export function readFailure(error: unknown, connectionWorks: boolean): DatabaseFailure {

@@ -49,6 +49,32 @@ describe('the inbox', () => {
     expect(await ids()).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  test('rejects alone the message that a trigger refuses, and stores the others', async () => {
+    const { writer } = await makeWriter(async (transaction, payloads) => {
+      await writeWork(transaction, payloads);
+      await transaction.query(
+        "do $$ begin if exists (select from work where id = 'bad') then raise exception 'embargoed'; end if; end $$",
+      );
+    });
+    const outcomes = await writer.commit(
+      ['a', 'b', 'bad', 'c'].map((id) => message(id)),
+      always,
+    );
+    expect(outcomes).toMatchObject([
+      stored,
+      stored,
+      { name: 'rejected', errorClass: 'RefusedByDatabase', reason: 'embargoed (P0001)' },
+      stored,
+    ]);
+  });
+
+  test('holds messages while a lock is not to be had, as a migration holds one: they are not received again for it', async () => {
+    const { writer } = await makeWriter(async (transaction) => {
+      await transaction.query("do $$ begin raise exception 'lock timeout' using errcode = '55P03'; end $$");
+    });
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+  });
+
   test('takes the first of equals in one batch', async () => {
     const { writer } = await makeWriter();
     expect(await writer.commit([message('a'), message('b'), message('a')], always)).toEqual([
