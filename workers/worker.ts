@@ -5,30 +5,16 @@
  * A person who adds a worker writes a schema, a key and a write function, and calls `runWorker`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
 import { type Logger, pino } from 'pino';
 import { readConfiguration, type WorkerConfiguration } from './configuration.ts';
-import { Consumer, type DrainReport } from './runtime/consumer.ts';
-import type { MessageSchema } from './runtime/envelope.ts';
-import { checkFacts, type QueueFacts, SqsQueue } from './runtime/queue-client.ts';
+import { consumerFor, type WorkerDefinition } from './consumer-for.ts';
+import type { DrainReport } from './runtime/consumer.ts';
+import { checkFacts, SqsQueue } from './runtime/queue-client.ts';
 import { realSurroundings } from './runtime/surroundings.ts';
 import { Telemetry } from './runtime/telemetry.ts';
 import { mends } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
-import { InboxWriter, type Write } from './store/inbox-writer.ts';
 import { migrate } from './store/migrate.ts';
-import { acceptsWrites, recordRejection } from './store/rejections.ts';
-
-export interface WorkerDefinition<Payload> {
-  /** Names the worker in logs, metrics and the inbox; never change it once it has run. */
-  readonly name: string;
-  readonly message: MessageSchema<Payload>;
-  /** The idempotency key: two messages with the same key are the same work. */
-  readonly key: (payload: Payload) => string;
-  /** What of a payload is the work itself; under one key it must never differ. @default all of it */
-  readonly work?: (payload: Payload) => unknown;
-  readonly write: Write<Payload>;
-}
 
 /** A queue or a database that is away at the start is waited for this long before the process gives up. */
 const START_SECONDS_MAX = 300;
@@ -86,7 +72,15 @@ async function consume<Payload>(
   if (migrations === undefined) return;
   if (migrations.length > 0) log.info({ migrations }, 'migrated');
 
-  const consumer = consumerFor(definition, { queue, facts, pool, telemetry, log, queueUrl: configuration.queueUrl });
+  const consumer = consumerFor(definition, {
+    queue,
+    facts,
+    queueName: queueName(configuration.queueUrl),
+    pool,
+    telemetry,
+    log,
+    surroundings: realSurroundings,
+  });
   stop.addEventListener('abort', () => consumer.stop(configuration.drainSeconds), { once: true });
   if (stop.aborted) consumer.stop(configuration.drainSeconds);
   const flushing = setInterval(() => telemetry.flush(Date.now()), configuration.metricsIntervalSeconds * 1000);
@@ -95,33 +89,6 @@ async function consume<Payload>(
   clearInterval(flushing);
   telemetry.flush(Date.now());
   log.info({ ...report }, drained(definition.name, report));
-}
-
-function consumerFor<Payload>(
-  definition: WorkerDefinition<Payload>,
-  parts: { queue: SqsQueue; facts: QueueFacts; pool: pg.Pool; telemetry: Telemetry; log: Logger; queueUrl: string },
-): Consumer<Payload> {
-  const writer = new InboxWriter(parts.pool, definition.name, definition.write, definition.work);
-  return new Consumer<Payload>({
-    queue: parts.queue,
-    facts: parts.facts,
-    queueName: queueName(parts.queueUrl),
-    schema: definition.message,
-    handle: (messages, mayCommit) =>
-      writer.commit(
-        messages.map(({ payload, messageGroupId }) => ({
-          key: definition.key(payload),
-          payload,
-          group: messageGroupId,
-        })),
-        mayCommit,
-      ),
-    recordRejection: (rejection) => recordRejection(parts.pool, rejection),
-    probe: () => acceptsWrites(parts.pool),
-    telemetry: parts.telemetry,
-    log: parts.log,
-    surroundings: realSurroundings,
-  });
 }
 
 /** Aborts at the first SIGTERM or SIGINT; the second ends the process, whose messages SQS shows again. */

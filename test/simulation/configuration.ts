@@ -1,0 +1,72 @@
+/**
+ * What a schedule is made of, drawn from its seed alone: queue, fleet, workload and which faults are switched on.
+ *
+ * Most schedules are small, since most faults need few messages; and each has only some of the families of faults,
+ * since a fault that is always on hides the others.
+ */
+import { Random } from './random.ts';
+
+export interface Configuration {
+  readonly seed: number;
+  readonly fifo: boolean;
+  readonly workers: number;
+  readonly messages: number;
+  readonly groups: number;
+  readonly visibilityTimeoutSeconds: number;
+  readonly maxReceiveCount: number;
+  /** Messages are sent within this time. */
+  readonly sendingMs: number;
+  /** No fault begins after this; 0 for a schedule without faults. */
+  readonly faultsEndMs: number;
+  /** Chance that a call to SQS goes wrong. */
+  readonly sqsFaults: number;
+  /** Chance that the queue does what a distributed queue may do: duplicates, samples, stale handles. */
+  readonly sqsQuirks: number;
+  readonly inFlightMax: number;
+  readonly databaseFaults: number;
+  readonly databaseOutages: number;
+  /** Chance per answer that the process that awaits it crashes, or pauses, there. */
+  readonly crashes: number;
+  readonly pauses: number;
+  /** How often a worker is told to stop in the middle; no fault, so it happens without faults too. */
+  readonly drains: number;
+  /** Shares of messages that cannot simply be stored. */
+  readonly invalid: number;
+  readonly refused: number;
+  readonly repeated: number;
+  readonly reused: number;
+  /** Messages that only SQS can move away: from a newer producer, or with a bug in the write function. */
+  readonly doomed: number;
+}
+
+export function drawConfiguration(seed: number): Configuration {
+  const random = new Random(seed, 'configuration');
+  const faulty = random.chance(0.9);
+  const family = (share: number, rate: number) => (faulty && random.chance(share) ? rate * random.uniform(0.2, 1) : 0);
+  const workload = (share: number, rate: number) => (random.chance(share) ? rate : 0);
+  const large = random.chance(0.1);
+  return {
+    seed,
+    fifo: random.chance(0.5),
+    workers: random.between(1, 3),
+    messages: large ? random.between(40, 150) : random.between(4, 20),
+    groups: random.between(1, 5),
+    visibilityTimeoutSeconds: random.pick([60, 60, 120]),
+    maxReceiveCount: random.pick([3, 5, 5]),
+    sendingMs: random.pick([0, 0, 5_000, 60_000]),
+    faultsEndMs: faulty ? random.pick([20_000, 60_000, 120_000, 240_000]) : 0,
+    sqsFaults: family(0.5, 0.3),
+    sqsQuirks: family(0.5, 0.3),
+    inFlightMax: faulty && random.chance(0.05) ? random.between(5, 20) : 120_000,
+    databaseFaults: family(0.5, 0.2),
+    databaseOutages: faulty && random.chance(0.25) ? random.between(1, 3) : 0,
+    crashes: family(0.4, 0.08),
+    pauses: family(0.4, 0.05),
+    drains: random.chance(0.3) ? random.between(1, 4) : 0,
+    invalid: workload(0.4, 0.15),
+    refused: workload(0.4, 0.15),
+    repeated: workload(0.4, 0.15),
+    reused: workload(0.3, 0.1),
+    doomed: workload(0.06, 0.1),
+  };
+}

@@ -1,0 +1,213 @@
+/**
+ * The workers of a schedule: the shipped consumer, store and SQS client, started, crashed, paused, stopped, and started
+ * again.
+ *
+ * A crash abandons an incarnation: none of its promises settles any more, and what it had sent may still take effect.
+ */
+import { pino } from 'pino';
+import { z } from 'zod';
+import { consumerFor, type WorkerDefinition } from '../../workers/consumer-for.ts';
+import type { Consumer, DrainReport } from '../../workers/runtime/consumer.ts';
+import { SqsQueue } from '../../workers/runtime/queue-client.ts';
+import type { Surroundings } from '../../workers/runtime/surroundings.ts';
+import { Telemetry } from '../../workers/runtime/telemetry.ts';
+import type { Configuration } from './configuration.ts';
+import type { Judge } from './judge.ts';
+import type { DatabaseSurroundings } from './postgres-pool.ts';
+import { PoolModel } from './postgres-pool.ts';
+import { Fate, Incarnation } from './process.ts';
+import { Random } from './random.ts';
+import type { Scheduler } from './scheduler.ts';
+import { SqsClientModel, type SqsSurroundings } from './sqs-client.ts';
+import { BUG, type Work } from './workload.ts';
+
+/** How long it takes until a worker that ended is replaced. */
+const RESTART_MS_MAX = 30_000;
+const FINAL_DRAIN_SECONDS = 30;
+/** Where nothing lasts longer: while the first messages are being handled. */
+const DRAINS_WITHIN_MS = 500;
+/** Rounding of virtual time. */
+const DRAIN_TOLERANCE_MS = 10;
+
+const log = pino({ level: 'silent' });
+
+const definition: WorkerDefinition<Work> = {
+  name: 'simulated',
+  message: {
+    name: 'work',
+    version: 1,
+    payload: z.object({ id: z.string(), group: z.string(), place: z.int().min(0), value: z.string() }),
+  },
+  key: ({ id }) => id,
+  write: async (transaction, works) => {
+    if (works.some(({ value }) => value === BUG)) throw new TypeError('a bug in the write function');
+    await transaction.query({ name: 'insert-effects', text: 'insert-effects', values: [JSON.stringify(works)] });
+  },
+};
+
+interface Running {
+  readonly process: Incarnation;
+  readonly pool: PoolModel;
+  readonly consumer: Consumer<Work>;
+  stopped: { readonly atMs: number; readonly seconds: number } | undefined;
+}
+
+export interface FleetSurroundings {
+  readonly scheduler: Scheduler;
+  readonly configuration: Configuration;
+  readonly judge: Judge;
+  readonly sqs: Omit<SqsSurroundings, 'fate'>;
+  readonly database: Omit<DatabaseSurroundings, 'fate'>;
+  readonly count: (what: string) => void;
+}
+
+export class Fleet {
+  readonly #around: FleetSurroundings;
+  readonly #fate: Fate;
+  readonly #random: Random;
+  readonly #running = new Set<Running>();
+  #started = 0;
+  #isEnding = false;
+
+  constructor(around: FleetSurroundings) {
+    const { scheduler, configuration, count } = around;
+    this.#around = around;
+    this.#random = new Random(configuration.seed, 'crashes');
+    this.#fate = new Fate(scheduler, configuration, this.#random, (process) => this.#crash(process), count);
+  }
+
+  get isOver(): boolean {
+    return this.#running.size === 0;
+  }
+
+  start(): void {
+    const { scheduler, configuration } = this.#around;
+    for (let index = 0; index < configuration.workers; index += 1) this.#start();
+    for (let index = 0; index < configuration.drains; index += 1) {
+      const withinMs = Math.max(configuration.faultsEndMs, configuration.sendingMs, DRAINS_WITHIN_MS);
+      scheduler.at(this.#random.uniform(0, withinMs), () => this.#stopAny());
+    }
+  }
+
+  /** Everyone drains; nobody is started again. */
+  end(): void {
+    this.#isEnding = true;
+    for (const running of this.#running) this.#stop(running, FINAL_DRAIN_SECONDS);
+  }
+
+  #start(): void {
+    if (this.#isEnding) return;
+    const { scheduler, configuration, judge, sqs, database } = this.#around;
+    this.#started += 1;
+    const process = new Incarnation(`w${this.#started}`);
+    judge.incarnations.set(process.name, process);
+    scheduler.trace(`start ${process.name}`);
+    const telemetry = new Telemetry(definition.name, () => {});
+    const suffix = configuration.fifo ? '.fifo' : '';
+    const pool = new PoolModel({ ...database, fate: this.#fate }, process);
+    const consumer = consumerFor(definition, {
+      queue: new SqsQueue({
+        queueUrl: `http://sqs/1/work${suffix}`,
+        deadLetterQueueUrl: `http://sqs/1/work-dlq${suffix}`,
+        region: undefined,
+        onRequest: (operation) => telemetry.request(operation),
+        openClient: (deadlineMs) => new SqsClientModel({ ...sqs, fate: this.#fate }, process, deadlineMs),
+      }),
+      facts: {
+        visibilityTimeoutSeconds: configuration.visibilityTimeoutSeconds,
+        fifo: configuration.fifo,
+        hasDeadLetterQueue: true,
+      },
+      queueName: 'work',
+      pool: pool.asPool,
+      telemetry,
+      log,
+      surroundings: this.#surroundings(process),
+    });
+    const running: Running = { process, pool, consumer, stopped: undefined };
+    this.#running.add(running);
+    consumer.run().then(
+      (report) => this.#ended(running, report),
+      (error: unknown) => {
+        judge.violated('worker lives', `${process.name} ended by itself: ${String(error)}`);
+        this.#crash(process);
+      },
+    );
+  }
+
+  #surroundings(process: Incarnation): Surroundings {
+    const { scheduler, configuration } = this.#around;
+    const random = new Random(configuration.seed, process.name);
+    return {
+      monotonicMs: () => scheduler.nowMs,
+      random: () => random.next(),
+      sleep: (ms, signal) =>
+        new Promise((resolve) => {
+          if (signal?.aborted === true) return resolve();
+          const awake = () => {
+            timer.cancel();
+            signal?.removeEventListener('abort', awake);
+            resolve();
+          };
+          const timer = scheduler.deliver(process, ms, awake);
+          signal?.addEventListener('abort', awake);
+        }),
+    };
+  }
+
+  #crash(process: Incarnation): void {
+    const running = [...this.#running].find((each) => each.process === process);
+    if (running === undefined) return;
+    const { scheduler } = this.#around;
+    scheduler.trace(`crashed ${process.name}`);
+    process.faultsAtMs.push(scheduler.nowMs);
+    this.#gone(running);
+  }
+
+  #gone(running: Running): void {
+    const { process, pool } = running;
+    const { scheduler } = this.#around;
+    process.alive = false;
+    this.#running.delete(running);
+    pool.abandon();
+    // The queue may hear that the socket is closed, or assign messages to nobody.
+    if (this.#random.chance(0.5)) for (const hangUp of [...process.hangUps]) hangUp();
+    scheduler.after(this.#random.uniform(0, RESTART_MS_MAX), () => this.#start());
+  }
+
+  #stopAny(): void {
+    const running = [...this.#running].filter(({ stopped }) => stopped === undefined);
+    if (running.length === 0) return;
+    this.#around.count('drain: told to stop');
+    this.#stop(this.#random.pick(running), this.#random.pick([1, 5, 20, 30, 60]));
+  }
+
+  #stop(running: Running, seconds: number): void {
+    const { scheduler } = this.#around;
+    const { process, consumer } = running;
+    scheduler.deliver(process, 0, () => {
+      if (running.stopped !== undefined) return;
+      scheduler.trace(`stop ${process.name} ${seconds}`);
+      process.faultsAtMs.push(scheduler.nowMs);
+      running.stopped = { atMs: scheduler.nowMs, seconds };
+      consumer.stop(seconds);
+    });
+  }
+
+  #ended(running: Running, report: DrainReport): void {
+    const { process, stopped } = running;
+    const { scheduler, configuration, judge, count } = this.#around;
+    if (!process.alive) return;
+    scheduler.trace(`ended ${process.name} ${report.unsettled}`);
+    const deadlineMs = stopped === undefined ? 0 : stopped.atMs + stopped.seconds * 1000;
+    if (stopped === undefined) judge.violated('worker lives', `${process.name} ended without being told to`);
+    else if (scheduler.nowMs > Math.max(deadlineMs, process.pausedUntilMs) + DRAIN_TOLERANCE_MS) {
+      judge.violated('drain', `${process.name} ended ${(scheduler.nowMs - deadlineMs) / 1000} s after its deadline`);
+    }
+    if (configuration.faultsEndMs === 0 && report.unsettled > 0) {
+      judge.violated('drain', `${process.name} left ${report.unsettled} messages although nothing was wrong`);
+    }
+    count(report.unsettled === 0 ? 'drain: everything settled' : 'drain: messages left');
+    this.#gone(running);
+  }
+}

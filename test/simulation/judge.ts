@@ -1,0 +1,309 @@
+/**
+ * The invariants, judged from the database's commit log and the queue's history: never from what a worker claims.
+ *
+ * It knows what was sent and what must become of it (workload.ts), and is told of every receive, delete, redrive, copy
+ * and commit at the instant at which it takes effect.
+ */
+import type { Configuration } from './configuration.ts';
+import type { DatabaseWitness, PostgresModel, Transaction } from './postgres-model.ts';
+import type { Incarnation } from './process.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { DeadLetterCopy, QueueWitness, Receipt, SqsModel, StoredMessage } from './sqs-model.ts';
+import type { Sent, Work } from './workload.ts';
+
+export type Invariant =
+  /** At most one committed effect per key, and equal to what a payload of that key says. */
+  | 'effect'
+  /** Every delete is asked for after the commit or the dead-letter copy; at the end nothing is missing. */
+  | 'no loss'
+  /** A copy is of a message that is invalid, with the right class, its reason recorded; SQS moves only what faults explain. */
+  | 'dead letters are earned'
+  /** Of a group, nothing commits before what was sent earlier and is still there. */
+  | 'order'
+  /** No commit is sent without a lease on everything in it; what was given back is not hidden again. */
+  | 'lease'
+  /** An entry that SQS failed by its own fault is asked for again, a bounded number of times. */
+  | 'settlement'
+  /** While the database is away nothing is received by who knows it, and nothing comes again that was held. */
+  | 'outage'
+  /** Four polls and four connections a worker at most; batches as SQS takes them. */
+  | 'bounds'
+  /** A worker that is told to stop ends by its deadline, and leaves nothing behind when nothing is wrong. */
+  | 'drain'
+  /** When the faults are over, everything settles within a computed time. */
+  | 'liveness'
+  /** Without faults: one receive a message, no extension, few deletes. */
+  | 'cost'
+  /** Two transactions never wait for each other in a circle. */
+  | 'no deadlock'
+  /** A worker does not end by itself. */
+  | 'worker lives';
+
+export interface Violation {
+  readonly invariant: Invariant;
+  readonly detail: string;
+}
+
+const POLLS_MAX = 4;
+/** A bisection that is under way when the first connection is refused is carried to its end. */
+const NOTICE_MS = 20_000;
+/** As settlement.ts has it. */
+const SETTLE_ATTEMPTS_MAX = 5;
+const VIOLATIONS_KEPT_MAX = 5;
+/** A fault this long before a receive may explain it: a request that arrives late, a connection that lingers. */
+const FAULT_REACH_MS = 60_000;
+
+export class Judge implements QueueWitness, DatabaseWitness {
+  readonly violations: Violation[] = [];
+  readonly outages: { readonly fromMs: number; readonly toMs: number }[] = [];
+  readonly incarnations = new Map<string, Incarnation>();
+  queue!: SqsModel;
+  database!: PostgresModel;
+  readonly #scheduler: Scheduler;
+  readonly #configuration: Configuration;
+  readonly #count: (what: string) => void;
+  readonly #effects = new Map<string, Work>();
+  readonly #copied = new Set<string>();
+  readonly #givenBack = new Set<Receipt>();
+  readonly #deletes = new Map<Receipt, { asked: number; failedAtMs: number | undefined }>();
+
+  constructor(scheduler: Scheduler, configuration: Configuration, count: (what: string) => void) {
+    this.#scheduler = scheduler;
+    this.#configuration = configuration;
+    this.#count = count;
+  }
+
+  violated(invariant: Invariant, detail: string): void {
+    this.#scheduler.trace(`violated ${invariant}: ${detail}`);
+    if (this.violations.length < VIOLATIONS_KEPT_MAX) this.violations.push({ invariant, detail });
+  }
+
+  received(receipt: Receipt): void {
+    const { worker, askedAtMs, message } = receipt;
+    const process = this.incarnations.get(worker);
+    const polls = process?.pollsUnderWay ?? 0;
+    if (polls > POLLS_MAX) this.violated('bounds', `${worker} has ${polls} polls under way`);
+    if (process !== undefined && this.#knowsOfOutage(process, askedAtMs)) {
+      this.violated('outage', `${worker} receives ${message.messageId} although it knows that the database is away`);
+    }
+    const before = message.receipts.at(-2);
+    if (before === undefined) return;
+    this.#judgeOutage(before, message);
+    this.#judgeSettlement(before);
+  }
+
+  changeAsked(receipt: Receipt, seconds: number): void {
+    const isExtension = seconds === this.#configuration.visibilityTimeoutSeconds;
+    if (!isExtension) this.#givenBack.add(receipt);
+    else if (this.#givenBack.has(receipt)) {
+      this.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
+    }
+  }
+
+  malformed(worker: string, code: string): void {
+    this.violated('bounds', `${worker} sends a batch that SQS refuses: ${code}`);
+  }
+
+  deleteSent(receipt: Receipt): void {
+    this.#deletes.set(receipt, { asked: (this.#deletes.get(receipt)?.asked ?? 0) + 1, failedAtMs: undefined });
+  }
+
+  entryFailed(receipt: Receipt): void {
+    const deletes = this.#deletes.get(receipt);
+    if (deletes !== undefined) deletes.failedAtMs = this.#scheduler.nowMs;
+  }
+
+  deleteAsked(receipt: Receipt): void {
+    const { message, worker } = receipt;
+    if (this.#isCommitted(message.sent) || this.#copied.has(message.messageId)) return;
+    this.violated('no loss', `${worker} deletes ${message.messageId}, which is neither committed nor copied`);
+  }
+
+  redriven(message: StoredMessage): void {
+    const { sent } = message;
+    if (sent.fate === 'moved') return;
+    if (this.#isCommitted(sent)) this.#count('state: stored, and moved by SQS after its last delete failed');
+    const wasted = message.receipts.filter(
+      (receipt, index) => !this.#isExplained(receipt, message.receipts[index + 1]),
+    );
+    if (wasted.length === 0) this.#count('state: moved by SQS after faults');
+    else if (wasted.every((receipt) => this.#isBehindDoomed(receipt))) {
+      this.#count('known: a healthy message moved by SQS together with the doomed head of its group');
+    } else this.#judgeWasted(message, wasted);
+  }
+
+  #judgeWasted({ messageId, sent }: StoredMessage, wasted: readonly Receipt[]): void {
+    const when = wasted.map(({ atMs, worker }) => `${Math.round(atMs / 1000)} s by ${worker}`).join(', ');
+    this.violated(
+      'dead letters are earned',
+      `SQS moved ${messageId} (${sent.fate}); no fault explains the receives at ${when}`,
+    );
+  }
+
+  copied({ body, attributes }: DeadLetterCopy): void {
+    const messageId = attributes.get('RejectionMessageId') ?? '';
+    const message = this.queue.messages.find((each) => each.messageId === messageId);
+    if (message === undefined) {
+      this.violated('dead letters are earned', `a copy of an unknown message ${messageId}`);
+      return;
+    }
+    const { sent } = message;
+    const errorClass = attributes.get('RejectionClass') ?? '';
+    if (this.#copied.has(messageId)) this.#count('state: a second copy in the dead-letter queue');
+    this.#copied.add(messageId);
+    if (body !== sent.body) this.violated('dead letters are earned', `the copy of ${messageId} has another body`);
+    if (!this.database.rejections.has(messageId)) {
+      this.violated('dead letters are earned', `the reason for rejecting ${messageId} is not recorded`);
+    }
+    const other = this.#effects.get(sent.work.id);
+    const isReused = sent.fate === 'stored or KeyReused' && other !== undefined && !isSame(other, sent.work);
+    if (errorClass !== sent.fate && !(isReused && errorClass === 'KeyReused')) {
+      this.violated('dead letters are earned', `${messageId} (${sent.fate}) was rejected as ${errorClass}`);
+    }
+  }
+
+  /** At the instant at which the worker sends it. */
+  commitSent(process: Incarnation, transaction: Transaction): void {
+    for (const { id } of transaction.effects) {
+      const receipts = this.queue.messages.flatMap((message) =>
+        message.sent.work.id === id ? message.receipts.filter(({ worker }) => worker === process.name) : [],
+      );
+      if (receipts.some((receipt) => this.#isLeased(receipt))) continue;
+      transaction.late.add(id);
+      if (receipts.every(({ explained }) => !explained)) {
+        this.violated('lease', `${process.name} sends the commit of ${id} without a lease`);
+      }
+    }
+  }
+
+  committed(transaction: Transaction): void {
+    const together: Work[] = [];
+    for (const work of transaction.effects) {
+      const meant = this.queue.messages.filter(({ sent }) => isSame(sent.work, work) && sent.fate.startsWith('stored'));
+      if (meant.length === 0) this.violated('effect', `${work.id} was committed with what no valid payload says`);
+      if (this.#effects.has(work.id)) this.violated('effect', `${work.id} was committed twice`);
+      if (!transaction.keys.has(work.id)) this.violated('effect', `${work.id} was committed without its key`);
+      this.#judgeOrder(transaction, meant, together);
+      together.push(work);
+      this.#effects.set(work.id, work);
+    }
+    const wrote = new Set(together.map(({ id }) => id));
+    for (const key of transaction.keys.keys()) {
+      if (!wrote.has(key)) this.violated('effect', `the key ${key} was committed without its rows`);
+    }
+  }
+
+  deadlock({ worker }: Transaction): void {
+    this.violated('no deadlock', `the transaction of ${worker} waited in a circle`);
+  }
+
+  lockTimeout({ worker }: Transaction): void {
+    this.#count('state: lock timeout');
+    this.incarnations.get(worker)?.faultsAtMs.push(this.#scheduler.nowMs);
+  }
+
+  /** When nothing is left to be done. */
+  atRest(): void {
+    for (const message of this.queue.messages) {
+      const { sent, messageId, where } = message;
+      const isKept = this.#isCommitted(sent) || this.#copied.has(messageId) || where === 'dead-letter queue';
+      if (!isKept) this.violated('no loss', `${messageId} (${sent.fate}) is nowhere (${where})`);
+    }
+    if (this.#configuration.faultsEndMs === 0 && this.#configuration.drains === 0) this.#judgeCost();
+  }
+
+  #knowsOfOutage({ refusedSinceMs, pausedUntilMs }: Incarnation, askedAtMs: number): boolean {
+    if (refusedSinceMs === undefined || pausedUntilMs > refusedSinceMs) return false;
+    return askedAtMs > refusedSinceMs + NOTICE_MS;
+  }
+
+  /** Held messages stay held: two receives within one outage need a fault of their own. */
+  #judgeOutage(before: Receipt, { messageId, sent }: StoredMessage): void {
+    const { nowMs } = this.#scheduler;
+    const isWithin = this.outages.some(({ fromMs, toMs }) => fromMs <= before.atMs && nowMs <= toMs);
+    if (!isWithin || sent.fate === 'moved' || this.#isBehindDoomed(before)) return;
+    if (before.explained || this.#isFaulted(before, nowMs)) return;
+    this.violated('outage', `${messageId} came again while the database was away`);
+  }
+
+  #judgeSettlement(before: Receipt): void {
+    const deletes = this.#deletes.get(before);
+    if (deletes?.failedAtMs === undefined || deletes.asked >= SETTLE_ATTEMPTS_MAX || before.explained) return;
+    const { failedAtMs } = deletes;
+    const process = this.incarnations.get(before.worker);
+    if (process?.alive !== true || process.pausedUntilMs > failedAtMs) return;
+    this.violated('settlement', `${before.worker} leaves the delete of ${before.message.messageId} that SQS failed`);
+  }
+
+  #judgeCost(): void {
+    const { messages } = this.queue;
+    if (messages.some(({ sent }) => sent.fate === 'moved')) return;
+    const again = messages.filter(({ receipts }) => receipts.length !== 1);
+    if (again.length > 0) this.violated('cost', `without faults ${again.map(({ messageId }) => messageId)} came again`);
+    const sum = { delete: 0, changeVisibility: 0, send: 0 };
+    for (const { requests } of this.incarnations.values()) {
+      sum.delete += requests.delete;
+      sum.changeVisibility += requests.changeVisibility;
+      sum.send += requests.send;
+    }
+    const receives = new Set(messages.flatMap(({ receipts }) => receipts.map(({ answer }) => answer)));
+    if (sum.delete > 2 * receives.size || sum.changeVisibility > 0 || sum.send !== this.queue.copies.length) {
+      this.violated('cost', `without faults ${JSON.stringify(sum)} for ${receives.size} receives`);
+    }
+  }
+
+  #judgeOrder(transaction: Transaction, meant: readonly StoredMessage[], together: readonly Work[]): void {
+    if (!this.#configuration.fifo) return;
+    const own = meant.find(({ where }) => where === 'source') ?? meant[0];
+    if (own === undefined) return;
+    if (own.where === 'dead-letter queue') this.#count('known: a commit that was under way when SQS moved its message');
+    const overtaken = this.queue.messages.find(
+      ({ where, group, sent }) =>
+        where === 'source' &&
+        group === own.group &&
+        sent.index < own.sent.index &&
+        (sent.fate === 'stored' || sent.fate === 'moved') &&
+        !this.#isCommitted(sent) &&
+        !together.some((other) => isSame(other, sent.work)),
+    );
+    if (overtaken === undefined) return;
+    const isLate = !own.receipts.some((receipt) => receipt.worker === transaction.worker && this.#isLeased(receipt));
+    if (isLate) this.#count('known: order broken by a commit that outlived its lease (no fence yet)');
+    else this.violated('order', `${own.messageId} was committed before ${overtaken.messageId} of its group`);
+  }
+
+  #isLeased(receipt: Receipt): boolean {
+    const { message } = receipt;
+    return message.receipts.at(-1) === receipt && message.visibleAtMs > this.#scheduler.nowMs;
+  }
+
+  #isCommitted({ work }: Sent): boolean {
+    const effect = this.#effects.get(work.id);
+    return effect !== undefined && isSame(effect, work);
+  }
+
+  #isExplained(receipt: Receipt, next: Receipt | undefined): boolean {
+    if (receipt.explained) return true;
+    const fromMs = receipt.atMs - FAULT_REACH_MS;
+    const toMs = next?.atMs ?? this.#scheduler.nowMs;
+    const isInOutage = this.outages.some((outage) => outage.toMs >= fromMs && outage.fromMs <= toMs);
+    return isInOutage || this.#isFaulted(receipt, toMs);
+  }
+
+  /** Whether something was done to the worker that held it. */
+  #isFaulted({ worker, atMs: receivedAtMs }: Receipt, toMs: number): boolean {
+    const fromMs = receivedAtMs - FAULT_REACH_MS;
+    return this.incarnations.get(worker)?.faultsAtMs.some((atMs) => atMs >= fromMs && atMs <= toMs) === true;
+  }
+
+  #isBehindDoomed({ message }: Receipt): boolean {
+    if (!this.#configuration.fifo) return false;
+    return this.queue.messages.some(
+      ({ sent, group }) => sent.fate === 'moved' && group === message.group && sent.index < message.sent.index,
+    );
+  }
+}
+
+function isSame(one: Work, other: Work): boolean {
+  return one.id === other.id && one.place === other.place && one.value === other.value && one.group === other.group;
+}

@@ -1,0 +1,61 @@
+/** Runs schedules in plain Node processes, as many at once as there are cores: each has a module cache of its own. */
+import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { addReport, emptyReport, type Report, reportSchema } from './tally.ts';
+
+const RUN_SCHEDULES = fileURLToPath(new URL('./run-schedules.ts', import.meta.url));
+
+export interface Order {
+  readonly firstSeed: number;
+  readonly schedules: number;
+  readonly step?: number;
+  readonly mutant?: string;
+  readonly until?: readonly string[];
+  readonly drain?: 'checkpoint' | 'immediate';
+  readonly withHashes?: boolean;
+  readonly traced?: boolean;
+}
+
+/** In one process. @throws Error when the process fails, with what it wrote. */
+export async function runInProcess(order: Order, onReport: (report: Report) => void = () => {}): Promise<Report> {
+  const child = spawn(process.execPath, [RUN_SCHEDULES, JSON.stringify(order)], {
+    stdio: ['ignore', 'pipe', order.traced === true ? 'inherit' : 'pipe'],
+  });
+  let complaint = '';
+  child.stderr?.on('data', (data: Buffer) => {
+    complaint += data.toString();
+  });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  const sum = emptyReport();
+  if (child.stdout === null) throw new Error('the process has no standard output');
+  for await (const line of createInterface({ input: child.stdout })) {
+    const report = reportSchema.parse(JSON.parse(line));
+    addReport(sum, report);
+    onReport(report);
+  }
+  const status = await ended;
+  if (status !== 0) throw new Error(`a process of the simulator ended with ${status}: ${complaint.trim()}`);
+  return sum;
+}
+
+/** On every core: process k takes the seeds k, k + n, k + 2n and so on. */
+export async function runOnAllCores(
+  { firstSeed, schedules, ...rest }: Order,
+  onReport: (report: Report) => void = () => {},
+): Promise<Report> {
+  const processes = Math.min(availableParallelism(), schedules);
+  const reports = await Promise.all(
+    Array.from({ length: processes }, (_, index) => {
+      const share = Math.ceil((schedules - index) / processes);
+      return runInProcess({ ...rest, firstSeed: firstSeed + index, schedules: share, step: processes }, onReport);
+    }),
+  );
+  const sum = emptyReport();
+  for (const report of reports) addReport(sum, report);
+  return sum;
+}

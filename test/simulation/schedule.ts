@@ -1,0 +1,130 @@
+/**
+ * One schedule, from its seed to its verdict: a workload is sent, faults happen until a set time, and everything must
+ * settle in a computed time after that.
+ */
+import { type Configuration, drawConfiguration } from './configuration.ts';
+import { Fleet } from './fleet.ts';
+import { Judge, type Violation } from './judge.ts';
+import { type Health, PostgresModel } from './postgres-model.ts';
+import { Random } from './random.ts';
+import { type Drain, Scheduler } from './scheduler.ts';
+import { SqsModel } from './sqs-model.ts';
+import { drawWorkload, type Sent } from './workload.ts';
+
+/** As back-off.ts has them: the waits of a message that failed, and of one from a newer producer. */
+const MESSAGE_BACK_OFF_SECONDS = { first: 15, most: 900 };
+const NEWER_BACK_OFF_SECONDS = { first: 300, most: 3_600 };
+/** Locks of lost sessions, probes, restarts and calls that hang, after the faults. */
+const AFTERMATH_MS = 60_000;
+/** Most rounds that a message needs once nothing goes wrong: one for a lease of the past, one for a conflict, one to succeed. */
+const ROUNDS = 3;
+const OUTAGE_MS_MAX = 90_000;
+/** A worker that has not ended this long after the last drain began does not end at all. */
+const END_MS_MAX = 300_000;
+
+export interface Verdict {
+  readonly seed: number;
+  readonly configuration: Configuration;
+  readonly violations: readonly Violation[];
+  /** How often what happened: faults by operation, and states that must be seen sometimes. */
+  readonly coverage: ReadonlyMap<string, number>;
+  readonly traceHash: string;
+  readonly events: number;
+  readonly virtualMs: number;
+}
+
+export interface ScheduleOptions {
+  readonly drain?: Drain;
+  readonly onTrace?: (line: string) => void;
+}
+
+export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<Verdict> {
+  const configuration = drawConfiguration(seed);
+  const scheduler = new Scheduler(options.drain ?? 'checkpoint', options.onTrace);
+  const coverage = new Map<string, number>();
+  const count = (what: string) => void coverage.set(what, (coverage.get(what) ?? 0) + 1);
+  const judge = new Judge(scheduler, configuration, count);
+  const sqsRandom = new Random(seed, 'sqs');
+  const databaseRandom = new Random(seed, 'database');
+  const model = new SqsModel(scheduler, configuration, sqsRandom, judge, count);
+  const server = new PostgresModel(scheduler, databaseRandom, judge);
+  judge.queue = model;
+  judge.database = server;
+  const common = { scheduler, configuration, count };
+  const fleet = new Fleet({
+    ...common,
+    judge,
+    sqs: { ...common, random: sqsRandom, model },
+    database: {
+      ...common,
+      random: databaseRandom,
+      server,
+      commitSent: (process, transaction) => judge.commitSent(process, transaction),
+    },
+  });
+  const workload = drawWorkload(configuration, new Random(seed, 'workload'));
+  for (const sent of workload) scheduler.at(sent.sendAtMs, () => model.accept(sent));
+  setOutages(configuration, new Random(seed, 'outages'), scheduler, server, judge, count);
+  scheduler.at(0, () => fleet.start());
+
+  const settleByMs = settlingLimit(configuration, workload);
+  const isSettled = () => model.messages.length === workload.length && model.isEmpty;
+  let ticking = true;
+  const tick = () => ticking && void scheduler.after(1_000, tick);
+  tick();
+  await scheduler.run(() => isSettled() || scheduler.nowMs > settleByMs || judge.violations.length > 0);
+  if (!isSettled() && judge.violations.length === 0) {
+    const left = model.messages.filter(({ where }) => where === 'source').map(({ messageId }) => messageId);
+    judge.violated(
+      'liveness',
+      `${left.join(', ')} not settled ${(settleByMs - configuration.faultsEndMs) / 1000} s after the faults`,
+    );
+  }
+  if (judge.violations.length === 0) {
+    fleet.end();
+    const endByMs = scheduler.nowMs + END_MS_MAX;
+    await scheduler.run(() => fleet.isOver || scheduler.nowMs > endByMs);
+    if (!fleet.isOver) judge.violated('drain', 'a worker did not end');
+    judge.atRest();
+  }
+  ticking = false;
+  const { traceHash, events, nowMs: virtualMs } = scheduler;
+  return { seed, configuration, violations: judge.violations, coverage, traceHash, events, virtualMs };
+}
+
+/** When everything must be settled: as many rounds as a message can need, each a lease or the longest back-off. */
+function settlingLimit(configuration: Configuration, workload: readonly Sent[]): number {
+  const { maxReceiveCount, visibilityTimeoutSeconds, fifo, faultsEndMs, sendingMs } = configuration;
+  const doomed = workload.filter(({ fate }) => fate === 'moved');
+  const backOff = doomed.some(({ work }) => work.value === 'newer') ? NEWER_BACK_OFF_SECONDS : MESSAGE_BACK_OFF_SECONDS;
+  const longest = Math.min(backOff.first * 2 ** (maxReceiveCount - 1), backOff.most);
+  const roundMs = Math.max(visibilityTimeoutSeconds, longest) * 1000 + AFTERMATH_MS;
+  // Doomed messages of one group are moved one after the other.
+  const rounds = ROUNDS + (maxReceiveCount + 1) * (fifo ? doomed.length : Math.min(1, doomed.length));
+  return Math.max(faultsEndMs, sendingMs) + rounds * roundMs + workload.length * 1_000;
+}
+
+function setOutages(
+  { databaseOutages, faultsEndMs }: Configuration,
+  random: Random,
+  scheduler: Scheduler,
+  server: PostgresModel,
+  judge: Judge,
+  count: (what: string) => void,
+): void {
+  for (let index = 0; index < databaseOutages; index += 1) {
+    const fromMs = random.uniform(0, faultsEndMs);
+    const toMs = Math.min(faultsEndMs, fromMs + random.uniform(1_000, OUTAGE_MS_MAX));
+    const health = random.pick<Health>(['refusing', 'refusing', 'read-only', 'full']);
+    const endsSessions = health !== 'full' && random.chance(0.8);
+    judge.outages.push({ fromMs, toMs });
+    scheduler.at(fromMs, () => {
+      count(`database: ${health}`);
+      server.health = health;
+      if (endsSessions || health === 'refusing') server.endAllSessions();
+    });
+    scheduler.at(toMs, () => {
+      server.health = 'well';
+    });
+  }
+}
