@@ -19,7 +19,6 @@ const RESTART_PAUSE_MS = 300;
 /** Beyond the drain that the worker was given. */
 const STOP_MARGIN_MS = 5_000;
 
-/** What the workers' metric lines carry, as their telemetry names it. */
 const COUNT_NAMES = ['received', 'stored', 'suppressed', 'rejected', 'retried', 'leasesLost', 'requests'] as const;
 
 export type FleetCounts = Record<(typeof COUNT_NAMES)[number], number>;
@@ -36,9 +35,11 @@ export interface FleetOptions {
   readonly onFailure: (error: Error) => void;
 }
 
+/** What the workers' metric lines carry, as their telemetry names it. */
 const metricLineSchema = z
-  .record(z.enum(COUNT_NAMES), z.number())
-  .and(z.looseObject({ _aws: z.unknown(), memoryPeakMegabytes: z.number() }));
+  .looseObject({ _aws: z.unknown(), 'messaging.client.consumed.messages': z.number() })
+  .transform((line) => ({ ...line, received: line['messaging.client.consumed.messages'] }))
+  .pipe(z.record(z.enum(COUNT_NAMES), z.number()).and(z.looseObject({ memoryPeakMegabytes: z.number() })));
 
 const logLineSchema = z.object({ level: z.number(), msg: z.string(), reason: z.string().optional() });
 /** pino's level of a warning. */

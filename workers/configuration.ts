@@ -25,6 +25,7 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** How long a stop may take. At least 25 lets idle long polls end by themselves. */
   DRAIN_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
+  LIVENESS_FILE: z.string().min(1).optional(),
   METRICS_INTERVAL_SECONDS: z.coerce.number().min(0.1).max(60).default(60),
 });
 
@@ -38,6 +39,8 @@ export interface WorkerConfiguration {
   readonly logLevel: string;
   readonly drainSeconds: number;
   readonly metricsIntervalSeconds: number;
+  /** Touched every five seconds while the worker does its work; undefined for nowhere. */
+  readonly livenessFile: string | undefined;
 }
 
 /** @throws Error naming every variable that is missing or wrong. */
@@ -60,6 +63,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): WorkerConfigu
     logLevel: values.LOG_LEVEL,
     drainSeconds: values.DRAIN_SECONDS,
     metricsIntervalSeconds: values.METRICS_INTERVAL_SECONDS,
+    livenessFile: values.LIVENESS_FILE,
   };
 }
 

@@ -2,7 +2,6 @@
  * Joins the runtime (SQS) to the store (PostgreSQL) for one kind of message. Everything that touches the world is
  * handed in: the process hands in the real parts, a simulator its models.
  */
-import type pg from 'pg';
 import type { Logger } from 'pino';
 import { Consumer } from './runtime/consumer.ts';
 import type { MessageSchema } from './runtime/envelope.ts';
@@ -11,6 +10,7 @@ import type { Surroundings } from './runtime/surroundings.ts';
 import type { Telemetry } from './runtime/telemetry.ts';
 import { InboxWriter, type Write } from './store/inbox-writer.ts';
 import { acceptsWrites, recordRejection } from './store/rejections.ts';
+import type { RenewedPool } from './store/renewed-pool.ts';
 
 export interface WorkerDefinition<Payload> {
   /** Names the worker in logs, metrics and the inbox; never change it once it has run. */
@@ -21,6 +21,12 @@ export interface WorkerDefinition<Payload> {
   /** What of a payload is the work itself; under one key it must never differ. @default all of it */
   readonly work?: (payload: Payload) => unknown;
   readonly write: Write<Payload>;
+  /**
+   * What a rejected message does to its group on a FIFO queue: `skip` lets the next one go on; `halt` stores nothing more
+   * of the group, and rejects what comes, until a person has looked (docs/operations.md). Halting takes one message of a
+   * group at a time. @default skip
+   */
+  readonly onRejection?: 'skip' | 'halt';
 }
 
 export interface WorkerParts {
@@ -28,7 +34,7 @@ export interface WorkerParts {
   readonly facts: QueueFacts;
   /** The queue's name, for people and for the dead-letter copy. */
   readonly queueName: string;
-  readonly pool: pg.Pool;
+  readonly pool: RenewedPool;
   readonly telemetry: Telemetry;
   readonly log: Logger;
   readonly surroundings: Surroundings;
@@ -36,20 +42,16 @@ export interface WorkerParts {
 
 export function consumerFor<Payload>(definition: WorkerDefinition<Payload>, parts: WorkerParts): Consumer<Payload> {
   const { pool, ...rest } = parts;
-  const writer = new InboxWriter(pool, definition.name, definition.write, definition.work);
+  const { name: consumer, message: schema, key, write, work = (payload) => payload, onRejection = 'skip' } = definition;
+  // Sequence numbers begin anew in another queue of the same name.
+  const fence = `${parts.queueName}@${parts.facts.createdTimestamp}`;
+  const writer = new InboxWriter({ pool, consumer, fence, key, work, write });
   return new Consumer<Payload>({
     ...rest,
-    schema: definition.message,
-    handle: (messages, mayCommit) =>
-      writer.commit(
-        messages.map(({ payload, messageGroupId }) => ({
-          key: definition.key(payload),
-          payload,
-          group: messageGroupId,
-        })),
-        mayCommit,
-      ),
-    recordRejection: (rejection) => recordRejection(pool, rejection),
-    probe: () => acceptsWrites(pool),
+    schema,
+    onRejection,
+    handle: (messages, claims) => writer.commit(messages, claims),
+    recordRejection: (rejection) => recordRejection(pool, fence, rejection),
+    probe: () => acceptsWrites(pool, consumer),
   });
 }

@@ -15,6 +15,7 @@ import { Telemetry } from './runtime/telemetry.ts';
 import { mends } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
 import { migrate } from './store/migrate.ts';
+import { Upkeep } from './upkeep.ts';
 
 /** A queue or a database that is away at the start is waited for this long before the process gives up. */
 const START_SECONDS_MAX = 300;
@@ -32,7 +33,7 @@ export async function runWorker<Payload>(definition: WorkerDefinition<Payload>):
     const configuration = readConfiguration(process.env);
     const { logLevel: level, stage } = configuration;
     log = pino({ level, base: { worker: definition.name, stage } }, output);
-    const telemetry = new Telemetry(definition.name, (line) => output.write(`${line}\n`));
+    const telemetry = new Telemetry(definition.name, (line) => output.write(`${line}\n`), realSurroundings.monotonicMs);
     await consume(definition, configuration, telemetry, log);
     process.exit(EXIT_CODE_STOPPED);
   } catch (error) {
@@ -83,11 +84,11 @@ async function consume<Payload>(
   });
   stop.addEventListener('abort', () => consumer.stop(configuration.drainSeconds), { once: true });
   if (stop.aborted) consumer.stop(configuration.drainSeconds);
-  const flushing = setInterval(() => telemetry.flush(Date.now()), configuration.metricsIntervalSeconds * 1000);
+  const { metricsIntervalSeconds, livenessFile } = configuration;
+  const upkeep = new Upkeep({ consumer, telemetry, metricsIntervalSeconds, livenessFile, pool, log });
   log.info(`${definition.name} receives from ${queueName(configuration.queueUrl)}`);
   const report = await consumer.run();
-  clearInterval(flushing);
-  telemetry.flush(Date.now());
+  upkeep.end();
   log.info({ ...report }, drained(definition.name, report));
 }
 
@@ -146,7 +147,11 @@ function queueName(queueUrl: string): string {
   return new URL(queueUrl).pathname.split('/').at(-1) ?? queueUrl;
 }
 
-function drained(name: string, report: DrainReport): string {
-  const left = report.unsettled === 0 ? 'everything settled' : `${report.unsettled} messages left to come again`;
-  return `${name} stopped after ${report.seconds.toFixed(1)} s: ${left}`;
+function drained(name: string, { seconds, returned, unsettled, pollsAborted }: DrainReport): string {
+  const parts = [
+    unsettled === 0 ? 'everything settled' : `${unsettled} messages left to come again`,
+    ...(returned === 0 ? [] : [`${returned} given back`]),
+    ...(pollsAborted === 0 ? [] : [`${pollsAborted} polls cut off`]),
+  ];
+  return `${name} stopped after ${seconds.toFixed(1)} s: ${parts.join(', ')}`;
 }

@@ -8,10 +8,11 @@
  *
  * While it is open nothing is received: each receive raises a message's receive count, and a database that
  * is away would march healthy messages into the dead-letter queue. It therefore probes with a query, never
- * with a message. An answer is no proof, since a full disk or a missing table answers too: it admits again, and
- * until a batch commits each further failure doubles the wait.
+ * with a message. An answer is no proof, since a missing table answers too: it lets one batch through, and
+ * until that commits each further failure doubles the wait.
  *
- * Holds always: `probeAtMs` is set exactly while it is open. Only the consumer changes it.
+ * Holds always: `probeAtMs` is set exactly while it is open, `awaySinceMs` exactly while it is not closed. Only the
+ * outage changes it.
  */
 import assert from 'node:assert/strict';
 
@@ -26,8 +27,8 @@ export const BREAKER_LIMITS: BreakerLimits = { probeMinMs: 250, probeMaxMs: 5_00
 
 type State =
   | { readonly name: 'closed' }
-  | { readonly name: 'open'; readonly probeAtMs: number; readonly waitMs: number }
-  | { readonly name: 'half-open'; readonly waitMs: number };
+  | { readonly name: 'open'; readonly sinceMs: number; readonly probeAtMs: number; readonly waitMs: number }
+  | { readonly name: 'half-open'; readonly sinceMs: number; readonly waitMs: number };
 
 export class Breaker {
   readonly #limits: BreakerLimits;
@@ -37,9 +38,18 @@ export class Breaker {
     this.#limits = limits;
   }
 
-  /** Whether a receive may go out at all. */
+  get state(): State['name'] {
+    return this.#state.name;
+  }
+
+  /** Whether anything may be received or written at all. */
   get admits(): boolean {
     return this.#state.name !== 'open';
+  }
+
+  /** Since when nothing has been committed, however often a probe was answered; undefined while closed. */
+  get awaySinceMs(): number | undefined {
+    return this.#state.name === 'closed' ? undefined : this.#state.sinceMs;
   }
 
   /** When the next probe is due, on the monotonic clock; undefined unless open. */
@@ -50,18 +60,19 @@ export class Breaker {
   /** A batch could not be stored because the database is away. */
   failed(nowMs: number): void {
     // Batches that were under way when it opened fail too: they say nothing new.
-    if (this.#state.name === 'closed') this.#state = opened(nowMs, this.#limits.probeMinMs);
-    else if (this.#state.name === 'half-open') this.#state = opened(nowMs, this.#doubled(this.#state.waitMs));
+    if (this.#state.name === 'closed') this.#state = opened(nowMs, nowMs, this.#limits.probeMinMs);
+    else if (this.#state.name === 'half-open') this.#state = this.#again(this.#state, nowMs);
   }
 
   probeFailed(nowMs: number): void {
     assert(this.#state.name === 'open', 'only an open breaker probes');
-    this.#state = opened(nowMs, this.#doubled(this.#state.waitMs));
+    this.#state = this.#again(this.#state, nowMs);
   }
 
   probeAnswered(): void {
     assert(this.#state.name === 'open', 'only an open breaker probes');
-    this.#state = { name: 'half-open', waitMs: this.#state.waitMs };
+    const { sinceMs, waitMs } = this.#state;
+    this.#state = { name: 'half-open', sinceMs, waitMs };
   }
 
   committed(): void {
@@ -69,11 +80,11 @@ export class Breaker {
     if (this.#state.name === 'half-open') this.#state = { name: 'closed' };
   }
 
-  #doubled(waitMs: number): number {
-    return Math.min(waitMs * 2, this.#limits.probeMaxMs);
+  #again({ sinceMs, waitMs }: { sinceMs: number; waitMs: number }, nowMs: number): State {
+    return opened(sinceMs, nowMs, Math.min(waitMs * 2, this.#limits.probeMaxMs));
   }
 }
 
-function opened(nowMs: number, waitMs: number): State {
-  return { name: 'open', probeAtMs: nowMs + waitMs, waitMs };
+function opened(sinceMs: number, nowMs: number, waitMs: number): State {
+  return { name: 'open', sinceMs, probeAtMs: nowMs + waitMs, waitMs };
 }

@@ -1,58 +1,46 @@
 /**
  * The consumer: takes messages from a queue, has them handled, and settles each by what became of it.
  *
- *   admit → receive → lease → read → handle → settle → release
+ *   admit → receive → lease → batch → attempt → settle → release
  *
  * Holds always:
  * - capacity is reserved before a receive goes out, so a message never waits for a place in this process;
  * - a message is deleted only after the handler said that it is committed, or its copy is in the dead-letter queue;
  * - of one message group, nothing is handled behind a message that has to come again;
+ * - while the database is away nothing is received, and what is in hand is kept;
  * - whatever was received is settled or given back before `run` ends, unless the drain's deadline passes first.
  *
- * It knows SQS; it knows no domain and no SQL.
+ * It knows SQS; it knows no domain and no SQL. The rooms beside it decide: admission, poller control, batcher, leases,
+ * breaker. This only lets things happen in their order.
  */
-import assert from 'node:assert/strict';
 import type { Logger } from 'pino';
-import type { Outcome } from '../outcome.ts';
-import { type BackOff, backOffSeconds, CALL_BACK_OFF, MESSAGE_BACK_OFF, NEWER_VERSION_BACK_OFF } from './back-off.ts';
-import { Breaker } from './breaker.ts';
-import { type MessageSchema, printable, readMessage } from './envelope.ts';
-import { LeaseTable } from './lease-table.ts';
+import { Admission } from './admission.ts';
+import { Attempts, type Handler } from './attempt.ts';
+import { backOffSeconds, CALL_BACK_OFF, MESSAGE_BACK_OFF } from './back-off.ts';
+import { BATCH_LIMITS, Batcher } from './batcher.ts';
+import type { Delivery } from './delivery.ts';
+import type { MessageSchema } from './envelope.ts';
+import { Hand } from './hand.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
+import { Liveness } from './liveness.ts';
+import { Outage } from './outage.ts';
 import { PollerControl } from './poller-control.ts';
-import {
-  MESSAGES_PER_RECEIVE_MAX,
-  type QueueClient,
-  type QueueFacts,
-  type ReceivedMessage,
-  type VisibilityChange,
-} from './queue-client.ts';
-import { deadLetterFor, type Rejection } from './rejection.ts';
-import { changeVisibility, deleteMessages } from './settlement.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { QueueClient, QueueFacts, ReceivedMessage } from './queue-client.ts';
+import type { Rejection } from './rejection.ts';
+import { Settlement } from './settlement.ts';
+import { Settling } from './settling.ts';
+import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 import type { Telemetry } from './telemetry.ts';
 
-/** Messages in this process at once: enough for four receives being handled and four more under way. */
-const MESSAGES_IN_PROCESS_MAX = 80;
-/** How often leases are looked at; the shortest is extended when 30 s of it are left. */
-const LEASE_CHECK_MS = 1_000;
-/** A commit that starts with less than this left of its lease might end after it. */
-const COMMIT_MARGIN_MS = 2_000;
-/** How long messages are kept for a database that is away, before they are given back. */
-const HELD_MS_MAX = 300_000;
 /** Idle long polls end by themselves within 20 s; a drain that has no time for that aborts them. */
 const DRAIN_SECONDS_FOR_IDLE_POLLS = 25;
-
-export interface HandledMessage<Payload> {
-  readonly messageId: string;
-  readonly payload: Payload;
-  readonly messageGroupId: string | undefined;
-}
-
-/** Never throws for what is a message's or the database's fault: that is an outcome, one per message in their order. */
-export type Handler<Payload> = (
-  messages: readonly HandledMessage<Payload>[],
-  mayCommit: () => boolean,
-) => Promise<readonly Outcome[]>;
+/** What is left of a drain for giving back what was not begun; of a short drain, a quarter. */
+const RETURN_MS = 5_000;
+/**
+ * The leases of those behind a suspect last this many visibility timeouts, so that one that ends its process comes
+ * again alone, as often as it takes until SQS moves it.
+ */
+const LEASES_BEHIND_SUSPECT = 5;
 
 export interface ConsumerOptions<Payload> {
   readonly queue: QueueClient;
@@ -63,6 +51,8 @@ export interface ConsumerOptions<Payload> {
   readonly handle: Handler<Payload>;
   /** Written before the dead-letter copy is sent, so that the reason is kept even where attributes do not fit. */
   readonly recordRejection: (rejection: Rejection) => Promise<void>;
+  /** What a rejected message does to its group on a FIFO queue. @default skip */
+  readonly onRejection?: 'skip' | 'halt';
   /** Whether the database would take a write now. */
   readonly probe: () => Promise<boolean>;
   readonly telemetry: Telemetry;
@@ -71,6 +61,8 @@ export interface ConsumerOptions<Payload> {
 }
 
 export interface DrainReport {
+  /** Messages that went back to the queue during the drain. */
+  readonly returned: number;
   /** Messages that were still in hand when the deadline passed; SQS shows them again by itself. */
   readonly unsettled: number;
   /** Polls that were cut off; SQS may have assigned messages to them, which come back after a visibility timeout. */
@@ -78,40 +70,70 @@ export interface DrainReport {
   readonly seconds: number;
 }
 
-interface Decision {
-  readonly message: ReceivedMessage;
-  readonly outcome: Outcome;
-  readonly delaySeconds: number;
-}
-
 export class Consumer<Payload> {
   readonly #options: ConsumerOptions<Payload>;
-  readonly #leases: LeaseTable;
+  readonly #admission: Admission;
+  readonly #hand: Hand;
+  readonly #keeper: LeaseKeeper;
   readonly #pollers = new PollerControl();
-  readonly #breaker = new Breaker();
+  readonly #batcher: Batcher<Delivery>;
+  readonly #attempts: Attempts<Payload>;
+  readonly #settlement: Settlement;
+  readonly #settling: Settling;
+  readonly #outage: Outage;
+  readonly #liveness: Liveness;
   readonly #polls = new Set<Promise<void>>();
-  readonly #batches = new Set<Promise<void>>();
   readonly #pollAbort = new AbortController();
   readonly #stopping = new AbortController();
   readonly #finished = new AbortController();
-  #permits = MESSAGES_IN_PROCESS_MAX;
   #pollFailures = 0;
   #pollsAborted = 0;
-  #drainSeconds = 0;
-  /** Probing while the database is away; settles when the breaker has closed, or at a stop. */
-  #outage: Promise<void> | undefined;
+  #drain = { beganAtMs: 0, seconds: 0, returnAtMs: Number.POSITIVE_INFINITY, returnedBefore: 0 };
+  #pumpTimer: Timer | undefined;
   #wake: () => void = () => {};
 
   constructor(options: ConsumerOptions<Payload>) {
+    const { queue, facts, queueName, probe, telemetry, log, surroundings, onRejection = 'skip' } = options;
+    const { visibilityTimeoutSeconds, fifo } = facts;
+    const halts = onRejection === 'halt';
+    const common = { queue, queueName, telemetry, log, surroundings };
     this.#options = options;
-    this.#leases = new LeaseTable(options.facts.visibilityTimeoutSeconds);
+    this.#admission = new Admission(facts.messageBytesMax);
+    this.#hand = new Hand(facts, this.#admission, surroundings, () => this.#wake());
+    const hand = this.#hand;
+    this.#keeper = new LeaseKeeper({ ...common, leases: hand.leases, visibilityTimeoutSeconds });
+    // One message of a group at a time where the next depends on what became of it.
+    this.#batcher = new Batcher(halts ? { ...BATCH_LIMITS, messagesPerGroup: 1 } : BATCH_LIMITS);
+    this.#liveness = new Liveness(surroundings.monotonicMs());
+    this.#outage = new Outage({
+      ...common,
+      probe,
+      stopping: this.#stopping.signal,
+      onChange: () => {
+        this.#pump();
+        this.#wake();
+      },
+    });
+    this.#settlement = new Settlement({
+      queue,
+      surroundings,
+      onUnconfirmed: (unconfirmed, err) =>
+        log.warn({ err, unconfirmed }, `${unconfirmed} messages of ${queueName} could not be settled; they come again`),
+    });
+    const { schema, handle, recordRejection } = options;
+    this.#attempts = new Attempts({ ...common, hand, fifo, schema, handle, liveness: this.#liveness });
+    const parts = { settlement: this.#settlement, outage: this.#outage, recordRejection, halts };
+    this.#settling = new Settling({ ...common, ...parts, hand, facts });
   }
 
   /** Ends after `stop`, when everything is settled or the drain's deadline has passed. */
   async run(): Promise<DrainReport> {
-    void this.#keepLeases();
-    await this.#poll();
-    const report = await this.#drain();
+    void this.#keeper.keep(this.#finished.signal);
+    while (!this.#stopping.signal.aborted) {
+      while (this.#mayReceive()) this.#startPoll();
+      await this.#woken();
+    }
+    const report = await this.#drained();
     this.#finished.abort();
     return report;
   }
@@ -119,338 +141,185 @@ export class Consumer<Payload> {
   /** Admits nothing new, lets handlers finish, gives back the rest. Idempotent. */
   stop(drainSeconds: number): void {
     if (this.#stopping.signal.aborted) return;
-    this.#drainSeconds = drainSeconds;
+    const { surroundings } = this.#options;
+    const beganAtMs = surroundings.monotonicMs();
+    const drainMs = drainSeconds * 1000;
+    const returnAtMs = beganAtMs + drainMs - Math.min(RETURN_MS, drainMs / 4);
+    this.#drain = { beganAtMs, seconds: drainSeconds, returnAtMs, returnedBefore: this.#settling.returned };
     this.#stopping.abort();
     if (drainSeconds < DRAIN_SECONDS_FOR_IDLE_POLLS) {
       this.#pollsAborted = this.#polls.size;
       this.#pollAbort.abort();
     }
+    this.#settlement.hurry();
+    surroundings.after(returnAtMs - beganAtMs, () => this.#pump());
+    this.#pump();
     this.#wake();
   }
 
-  async #drain(): Promise<DrainReport> {
-    const { surroundings } = this.#options;
-    const startedMs = surroundings.monotonicMs();
-    const settled = async () => {
-      while (this.#polls.size > 0 || this.#batches.size > 0) await Promise.race([...this.#polls, ...this.#batches]);
-    };
-    await Promise.race([settled(), surroundings.sleep(this.#drainSeconds * 1000, this.#finished.signal)]);
-    const seconds = (surroundings.monotonicMs() - startedMs) / 1000;
-    return { unsettled: this.#leases.size, pollsAborted: this.#pollsAborted, seconds };
+  /** Whether the process does its work; it does not depend on the database. */
+  get isAlive(): boolean {
+    const nowMs = this.#options.surroundings.monotonicMs();
+    // With no poll under way and none to start, there is a reason not to poll.
+    if (this.#polls.size === 0 && !this.#mayReceive()) this.#liveness.polled(nowMs);
+    return this.#liveness.isAlive(nowMs);
   }
 
-  async #poll(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      while (this.#mayReceive()) this.#startPoll();
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  /** What the metrics tell of this moment. */
+  get gauges(): { breakerOpen: number; messagesInProcess: number } {
+    return { breakerOpen: this.#outage.state === 'closed' ? 0 : 1, messagesInProcess: this.#hand.size };
+  }
+
+  async #drained(): Promise<DrainReport> {
+    const { surroundings } = this.#options;
+    const { beganAtMs, seconds, returnedBefore } = this.#drain;
+    let isOver = false;
+    const deadline = sleep(surroundings, seconds * 1000, this.#finished.signal).then(() => {
+      isOver = true;
+    });
+    while (!isOver && (this.#polls.size > 0 || this.#hand.size > 0)) await Promise.race([this.#woken(), deadline]);
+    const report = {
+      returned: this.#settling.returned - returnedBefore,
+      unsettled: this.#hand.size,
+      pollsAborted: this.#pollsAborted,
+      seconds: (surroundings.monotonicMs() - beganAtMs) / 1000,
+    };
+    this.#options.telemetry.observe('drainSeconds', report.seconds);
+    return report;
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   #mayReceive(): boolean {
-    return (
-      !this.#stopping.signal.aborted &&
-      this.#breaker.admits &&
-      this.#polls.size < this.#pollers.wanted &&
-      this.#permits >= MESSAGES_PER_RECEIVE_MAX
-    );
+    if (this.#stopping.signal.aborted || !this.#admission.hasRoom || this.#batcher.hasSuspects) return false;
+    if (this.#outage.state === 'closed') return this.#polls.size < this.#pollers.wanted;
+    // One receive is the trial, where nothing in hand can be it.
+    return this.#outage.state === 'half-open' && this.#polls.size === 0 && this.#hand.size === 0;
   }
 
   #startPoll(): void {
-    this.#permits -= MESSAGES_PER_RECEIVE_MAX;
+    this.#admission.reserve();
+    this.#liveness.polled(this.#options.surroundings.monotonicMs());
     const poll = this.#receive().finally(() => {
       this.#polls.delete(poll);
+      this.#liveness.polled(this.#options.surroundings.monotonicMs());
       this.#wake();
     });
     this.#polls.add(poll);
   }
 
   async #receive(): Promise<void> {
-    const { queue, surroundings, telemetry, log, queueName } = this.#options;
+    const { queue, surroundings, telemetry } = this.#options;
     const requestSentAtMs = surroundings.monotonicMs();
     let messages: ReceivedMessage[] = [];
     try {
-      messages = this.#withoutRepeats(await queue.receive(this.#pollAbort.signal));
+      messages = await queue.receive(this.#pollAbort.signal);
       this.#pollers.received(messages.length);
       this.#pollFailures = 0;
     } catch (error) {
-      if (this.#pollAbort.signal.aborted) return;
-      this.#pollers.failed();
-      this.#pollFailures += 1;
-      // Told at the first failure and then seldom: an outage must not fill the log.
-      if (Math.log2(this.#pollFailures) % 1 === 0) {
-        log.warn({ err: error, failures: this.#pollFailures }, `cannot receive from ${queueName}; trying again`);
-      }
-      const waitMs = backOffSeconds(CALL_BACK_OFF, this.#pollFailures, surroundings.random()) * 1000;
-      await surroundings.sleep(waitMs, this.#stopping.signal);
-    } finally {
-      this.#permits += MESSAGES_PER_RECEIVE_MAX - messages.length;
+      await this.#pollFailed(error);
     }
-    if (messages.length === 0) return;
-    telemetry.count('received', messages.length);
-    for (const message of messages) this.#leases.received(message.receiptHandle, requestSentAtMs);
-    this.#startBatch(messages);
-  }
-
-  #startBatch(messages: ReceivedMessage[]): void {
-    const batch = this.#work(messages)
-      .catch((error: unknown) => {
-        // A fault of this program: SQS shows the messages again when their leases end.
-        this.#options.log.error({ err: error }, `a batch from ${this.#options.queueName} failed unexpectedly`);
-      })
-      .finally(() => {
-        for (const message of messages) this.#leases.released(message.receiptHandle);
-        this.#permits += messages.length;
-        this.#batches.delete(batch);
-        this.#wake();
-      });
-    this.#batches.add(batch);
-  }
-
-  async #work(messages: readonly ReceivedMessage[]): Promise<void> {
+    const deliveries = this.#hand.received(messages, requestSentAtMs);
+    telemetry.count('received', deliveries.length);
     if (this.#stopping.signal.aborted) {
-      await this.#settle(messages.map((message) => ({ message, outcome: givenBack, delaySeconds: 0 })));
+      await this.#settling.giveBack(deliveries, () => 0);
     } else {
-      await this.#settle(await this.#decide(messages));
+      for (const delivery of deliveries) this.#batcher.add(delivery);
+      this.#pump();
     }
   }
 
-  /** One decision per message, in their order. */
-  async #decide(messages: readonly ReceivedMessage[]): Promise<Decision[]> {
-    const decisions = new Map<ReceivedMessage, Decision>();
-    /** A group's tail waits exactly as long as its head: shown earlier, it could be taken before it. */
-    const groupDelays = new Map<string, number>();
-    const comesAgain = (message: ReceivedMessage, outcome: Outcome, delay: () => number) => {
-      const group = this.#group(message);
-      const delaySeconds = (group === undefined ? undefined : groupDelays.get(group)) ?? delay();
-      if (group !== undefined) groupDelays.set(group, delaySeconds);
-      decisions.set(message, { message, outcome, delaySeconds });
-    };
-    const toHandle: { message: ReceivedMessage; payload: Payload }[] = [];
-    for (const message of messages) {
-      const reading = readMessage(message.body, this.#options.schema);
-      if (reading.name === 'invalid') {
-        const outcome: Outcome = { name: 'rejected', reason: reading.reason, errorClass: 'InvalidMessage' };
-        decisions.set(message, { message, outcome, delaySeconds: 0 });
-      } else if (groupDelays.has(this.#group(message) ?? '')) {
-        comesAgain(message, behindAnother, () => 0);
-      } else if (reading.name === 'newer') {
-        const reason = `version ${reading.version} is newer than this worker`;
-        comesAgain(message, { name: 'retried', reason }, () => this.#delaySeconds(NEWER_VERSION_BACK_OFF, message));
-      } else {
-        toHandle.push({ message, payload: reading.payload });
-      }
+  async #pollFailed(error: unknown): Promise<void> {
+    const { surroundings, log, queueName } = this.#options;
+    if (this.#pollAbort.signal.aborted) return;
+    this.#pollers.failed();
+    this.#pollFailures += 1;
+    // Told at the first failure and then seldom: an outage must not fill the log.
+    if (Math.log2(this.#pollFailures) % 1 === 0) {
+      log.warn({ err: error, failures: this.#pollFailures }, `cannot receive from ${queueName}; trying again`);
     }
-    for (const [message, outcome] of await this.#handleUntilKnown(toHandle)) {
-      if (outcome.name !== 'retried' && outcome.name !== 'held') {
-        decisions.set(message, { message, outcome, delaySeconds: 0 });
-        continue;
-      }
-      // What only waited for the database has not failed: a worker that stops leaves it to the next at once.
-      const isFree = outcome.name === 'held' && this.#stopping.signal.aborted;
-      comesAgain(message, outcome, () => (isFree ? 0 : this.#delaySeconds(MESSAGE_BACK_OFF, message)));
-    }
-    return messages.map((message) => decisions.get(message)!);
+    const waitMs = backOffSeconds(CALL_BACK_OFF, this.#pollFailures, surroundings.random()) * 1000;
+    await sleep(surroundings, waitMs, this.#stopping.signal);
   }
 
-  /** Hands over again what was held, as soon as the database is back, while the leases are kept. */
-  async #handleUntilKnown(
-    toHandle: readonly { message: ReceivedMessage; payload: Payload }[],
-  ): Promise<Map<ReceivedMessage, Outcome>> {
-    const { handle, surroundings } = this.#options;
-    const outcomes = new Map<ReceivedMessage, Outcome>();
-    const giveUpAtMs = surroundings.monotonicMs() + HELD_MS_MAX;
-    let left = toHandle;
-    while (left.length > 0) {
-      const batch = left;
-      const mayCommit = () =>
-        batch.every(({ message }) =>
-          this.#leases.holds(message.receiptHandle, surroundings.monotonicMs(), COMMIT_MARGIN_MS),
-        );
-      const results = await handle(
-        batch.map(({ message, payload }) => ({
-          messageId: message.messageId,
-          payload,
-          messageGroupId: this.#group(message),
-        })),
-        mayCommit,
-      );
-      for (const [index, { message }] of batch.entries()) outcomes.set(message, results[index]!);
-      if (results.some(({ name }) => name === 'stored' || name === 'suppressed')) this.#breaker.committed();
-      left = batch.filter((_, index) => results[index]!.name === 'held');
-      const held = results.find(({ name }) => name === 'held');
-      if (held?.name !== 'held') break;
-      this.#databaseAway(held.reason);
-      if (!(await this.#databaseBack(giveUpAtMs))) break;
-    }
-    return outcomes;
-  }
-
-  #databaseAway(reason: string): void {
-    if (!this.#breaker.admits) return;
-    this.#breaker.failed(this.#options.surroundings.monotonicMs());
-    this.#options.log.warn({ reason }, `database away: receiving from ${this.#options.queueName} is paused`);
-    this.#outage = this.#probeUntilBack();
-  }
-
-  async #probeUntilBack(): Promise<void> {
-    const { surroundings, probe, log, queueName } = this.#options;
-    while (!this.#stopping.signal.aborted && this.#breaker.probeAtMs !== undefined) {
-      await surroundings.sleep(
-        Math.max(0, this.#breaker.probeAtMs - surroundings.monotonicMs()),
-        this.#stopping.signal,
-      );
-      if (await probe()) {
-        this.#breaker.probeAnswered();
-        log.info(`database back: receiving from ${queueName} goes on`);
-        this.#wake();
-      } else {
-        this.#breaker.probeFailed(surroundings.monotonicMs());
-      }
-    }
-  }
-
-  /** Whether the database came back before the time to give up, and before a stop. */
-  async #databaseBack(giveUpAtMs: number): Promise<boolean> {
+  /** Starts every batch that should be written now, and sets the time at which to look again. */
+  #pump(): void {
     const { surroundings } = this.#options;
-    const known = new AbortController();
-    const signal = AbortSignal.any([known.signal, this.#stopping.signal]);
-    await Promise.race([
-      this.#outage,
-      surroundings.sleep(Math.max(0, giveUpAtMs - surroundings.monotonicMs()), signal),
-    ]);
-    known.abort();
-    return this.#breaker.admits && !this.#stopping.signal.aborted;
-  }
-
-  async #settle(decisions: readonly Decision[]): Promise<void> {
-    const isRejected = ({ outcome }: Decision) => outcome.name === 'rejected';
-    // Apart, so that what is committed does not wait until copies are in the dead-letter queue.
-    await Promise.all([
-      this.#tell(decisions.filter((decision) => !isRejected(decision))),
-      Promise.all(decisions.filter(isRejected).map((decision) => this.#reject(decision))).then((rejected) =>
-        this.#tell(rejected),
-      ),
-    ]);
-  }
-
-  /** Tells SQS: what is done is deleted, what comes again is given back with its delay. */
-  async #tell(decisions: readonly Decision[]): Promise<void> {
-    const { queue, surroundings, telemetry, log, queueName } = this.#options;
-    const toDelete: string[] = [];
-    const toReturn: VisibilityChange[] = [];
-    for (const { message, outcome, delaySeconds } of decisions) {
-      const { messageId, receiptHandle } = message;
-      if (outcome.name !== 'retried' && outcome.name !== 'held') {
-        telemetry.count(outcome.name);
-        toDelete.push(receiptHandle);
-      } else if (this.#leases.holds(receiptHandle, surroundings.monotonicMs())) {
-        telemetry.count('retried');
-        toReturn.push({ receiptHandle, visibilityTimeoutSeconds: delaySeconds });
-        log.info({ messageId, reason: outcome.reason, delaySeconds }, 'given back');
-      } else {
-        telemetry.count('leasesLost');
-      }
-      this.#leases.settling(receiptHandle);
+    const nowMs = surroundings.monotonicMs();
+    this.#pumpTimer?.cancel();
+    this.#pumpTimer = undefined;
+    this.#giveBackWhatWaitsTooLong(nowMs);
+    const batches = { closed: Number.POSITIVE_INFINITY, 'half-open': 1, open: 0 }[this.#outage.state];
+    for (let batch = this.#batcher.take(nowMs, batches); batch !== undefined; ) {
+      void this.#process(batch);
+      batch = this.#batcher.take(nowMs, batches);
     }
-    const settled = await Promise.all([
-      deleteMessages(queue, toDelete, surroundings),
-      changeVisibility(queue, toReturn, surroundings),
-    ]);
-    const unconfirmed = settled.reduce((sum, { unconfirmed: entries }) => sum + entries, 0);
-    if (unconfirmed > 0) {
-      const err = settled.map(({ lastError }) => lastError).find((error) => error !== undefined);
-      log.warn({ err, unconfirmed }, `${unconfirmed} messages of ${queueName} could not be settled; they come again`);
+    const dueAtMs = this.#batcher.dueAtMs;
+    if (dueAtMs !== undefined && batches > 1) {
+      this.#pumpTimer = surroundings.after(Math.max(0, dueAtMs - nowMs), () => this.#pump());
     }
   }
 
-  /** Send, then delete: whoever is killed in between leaves two copies, never none. One that cannot be sent comes again. */
-  async #reject(decision: Decision): Promise<Decision> {
-    const { queue, queueName, log } = this.#options;
-    const { message, outcome } = decision;
-    assert(outcome.name === 'rejected', 'only what can never succeed is rejected');
-    const { messageId } = message;
-    const rejection = { queueName, messageId, reason: printable(outcome.reason), errorClass: outcome.errorClass };
-    try {
-      await this.#record(rejection);
-      await queue.sendDeadLetter(deadLetterFor(message, rejection));
-      log.info({ messageId, reason: rejection.reason, errorClass: rejection.errorClass }, 'rejected');
-      return decision;
-    } catch (error) {
-      log.warn({ err: error, messageId }, 'could not reject; the message comes again');
-      return { message, outcome: notRejected, delaySeconds: this.#delaySeconds(MESSAGE_BACK_OFF, message) };
+  async #process(batch: readonly Delivery[]): Promise<void> {
+    await this.#protectThoseBehind(batch);
+    const decisions = await this.#attempts.decide(batch);
+    const held = decisions.find(({ outcome }) => outcome.name === 'held')?.outcome;
+    if (held?.name === 'held') this.#outage.began(held.reason);
+    if (decisions.some(({ outcome }) => outcome.name === 'stored' || outcome.name === 'suppressed')) {
+      this.#outage.committed();
     }
+    this.#batcher.written();
+    const chains = Map.groupBy(decisions, ({ delivery }) => delivery.chain);
+    for (const [chain, ofChain] of chains) void this.#settleChain(chain, ofChain);
+    this.#pump();
+    this.#wake();
   }
 
-  /** Waits for a database that is away, as handling does: a message is not received again for its sake. */
-  async #record(rejection: Rejection): Promise<void> {
-    const { recordRejection, surroundings } = this.#options;
-    const giveUpAtMs = surroundings.monotonicMs() + HELD_MS_MAX;
-    for (;;) {
-      try {
-        await recordRejection(rejection);
-        return;
-      } catch (error) {
-        this.#databaseAway(error instanceof Error ? error.message : String(error));
-        if (!(await this.#databaseBack(giveUpAtMs))) throw error;
-      }
+  async #settleChain(chain: string, decisions: Parameters<Settling['settle']>[0]): Promise<void> {
+    const { again, tailDelaySeconds } = await this.#settling.settle(decisions);
+    if (tailDelaySeconds !== undefined) {
+      await this.#settling.giveBack(this.#batcher.drop(chain), () => tailDelaySeconds);
     }
+    this.#batcher.free(chain, again);
+    this.#pump();
+    this.#wake();
   }
 
-  async #keepLeases(): Promise<void> {
-    const { surroundings } = this.#options;
-    for (;;) {
-      await surroundings.sleep(LEASE_CHECK_MS, this.#finished.signal);
-      // What is left when the drain's time is over is for others, and soon.
-      if (this.#finished.signal.aborted) return;
-      const due = this.#leases.due(surroundings.monotonicMs());
-      const extensions: Promise<void>[] = [];
-      // At once, not one after the other: a call that hangs must not let the leases behind it end.
-      for (let start = 0; start < due.length; start += MESSAGES_PER_RECEIVE_MAX) {
-        extensions.push(this.#extend(due.slice(start, start + MESSAGES_PER_RECEIVE_MAX)));
-      }
-      await Promise.all(extensions);
-    }
+  /** If a suspect ends this process, it must come again before those behind it do, and alone. */
+  async #protectThoseBehind(batch: readonly Delivery[]): Promise<void> {
+    const [suspect] = batch;
+    if (suspect === undefined || !this.#batcher.isSuspectUnderWay) return;
+    const behind = this.#batcher.waitingIn(suspect.chain).filter((delivery) => this.#hand.holds(delivery));
+    const seconds = this.#options.facts.visibilityTimeoutSeconds * LEASES_BEHIND_SUSPECT;
+    const handles = behind.map(({ message }) => message.receiptHandle);
+    await this.#keeper.extend(
+      this.#hand.leases.thatMayLast(handles, seconds, this.#options.surroundings.monotonicMs()),
+      seconds,
+    );
   }
 
-  async #extend(receiptHandles: readonly string[]): Promise<void> {
-    const { queue, facts, surroundings, log, queueName } = this.#options;
-    const requestSentAtMs = surroundings.monotonicMs();
-    try {
-      const results = await queue.changeVisibilityBatch(
-        receiptHandles.map((receiptHandle) => ({
-          receiptHandle,
-          visibilityTimeoutSeconds: facts.visibilityTimeoutSeconds,
-        })),
-      );
-      receiptHandles.forEach((receiptHandle, index) => {
-        if (results[index] === 'done') this.#leases.extended(receiptHandle, requestSentAtMs);
-        else if (results[index] === 'gone') this.#leases.lost(receiptHandle);
+  /** For a database that stays away, and for a drain that comes to its end. What is being written is waited for. */
+  #giveBackWhatWaitsTooLong(nowMs: number): void {
+    const settling = this.#settling;
+    const batcher = this.#batcher;
+    const { maxReceiveCount = Number.POSITIVE_INFINITY } = this.#options.facts;
+    if (this.#stopping.signal.aborted) {
+      const isAway = this.#outage.state !== 'closed';
+      if (isAway || nowMs >= this.#drain.returnAtMs) void settling.giveBack(batcher.dropReady(), () => 0);
+    } else if (this.#outage.isTooLong) {
+      // Received once more, what is at its last receive would be dead for the database's fault: it is kept.
+      const mayGo = (waiting: readonly Delivery[]) =>
+        waiting.every(({ receiveCount }) => receiveCount < maxReceiveCount);
+      const delays = new Map<string, number>();
+      void settling.giveBack(batcher.dropReady(mayGo), (delivery) => {
+        const delay = delays.get(delivery.chain) ?? settling.delaySeconds(MESSAGE_BACK_OFF, delivery);
+        delays.set(delivery.chain, delay);
+        return delay;
       });
-    } catch (error) {
-      // Half of the lease is left: it is tried again every second.
-      log.warn({ err: error }, `cannot extend leases of ${queueName}; trying again`);
     }
-  }
-
-  /** SQS may name the same delivery twice, in one answer or in two; it is one lease. */
-  #withoutRepeats(messages: readonly ReceivedMessage[]): ReceivedMessage[] {
-    const byHandle = new Map(messages.map((message) => [message.receiptHandle, message]));
-    return [...byHandle.values()].filter(({ receiptHandle }) => !this.#leases.has(receiptHandle));
-  }
-
-  /** Undefined where order does not matter: on a standard queue a group is only a tenant to be fair to. */
-  #group(message: ReceivedMessage): string | undefined {
-    return this.#options.facts.fifo ? message.messageGroupId : undefined;
-  }
-
-  #delaySeconds(backOff: BackOff, message: ReceivedMessage): number {
-    const { random } = this.#options.surroundings;
-    return Math.max(1, Math.ceil(backOffSeconds(backOff, message.receiveCount, random())));
   }
 }
-
-const givenBack: Outcome = { name: 'retried', reason: 'the worker is stopping' };
-const notRejected: Outcome = { name: 'retried', reason: 'it could not be put into the dead-letter queue' };
-const behindAnother: Outcome = { name: 'retried', reason: 'an earlier message of its group comes again' };

@@ -2,15 +2,16 @@
  * The leases of a worker: one entry per receipt handle that it holds, with the time at which SQS shows the
  * message to others again.
  *
- *   held ──(settling)──▶ settling ──(released)──▶ gone
- *    │ └──(extended)──▶ held                        ▲
- *    └──(time passed, or SQS said so)──▶ lost ──────┘ (released)
+ *   held ──(returning)──▶ returning ──(released)──▶ gone
+ *    │ └──(extended)──▶ held                          ▲
+ *    └──(time passed, or SQS said so)──▶ lost ────────┘ (released)
  *
  * Holds always: a deadline counts from when the request was *sent*, so it errs on the early side; an entry
- * that is being settled is not extended any more, since an extension that overtakes the settling would hide
- * a message that was just given back; nothing is extended beyond twelve hours from its receive.
+ * that is being given back is not extended any more, since an extension that overtakes the return would hide
+ * a message that was just given back; nothing is extended beyond twelve hours from its receive; a lease that is lost
+ * stays lost.
  *
- * Only the consumer changes it. Times are milliseconds on the monotonic clock.
+ * Only the consumer and its lease keeper change it. Times are milliseconds on the monotonic clock.
  */
 import assert from 'node:assert/strict';
 
@@ -20,15 +21,18 @@ export const LEASE_TOTAL_HOURS_MAX = 12;
 interface Lease {
   readonly receivedAtMs: number;
   deadlineMs: number;
-  state: 'held' | 'settling' | 'lost';
+  state: 'held' | 'returning' | 'lost';
 }
 
 export class LeaseTable {
   readonly #visibilityTimeoutMs: number;
   readonly #leases = new Map<string, Lease>();
+  readonly #onLost: (receiptHandle: string) => void;
 
-  constructor(visibilityTimeoutSeconds: number) {
+  /** @param onLost told once for every lease that ends in this worker's hands. */
+  constructor(visibilityTimeoutSeconds: number, onLost: (receiptHandle: string) => void = () => {}) {
     this.#visibilityTimeoutMs = visibilityTimeoutSeconds * 1000;
+    this.#onLost = onLost;
   }
 
   get size(): number {
@@ -49,48 +53,69 @@ export class LeaseTable {
     return this.#leases.has(receiptHandle);
   }
 
-  /** Whether a commit may start: the lease is ours, not yet being settled, and will be for `marginMs` more. */
+  /** Whether a commit or a change of visibility may start: the lease is ours, and will be for `marginMs` more. */
   holds(receiptHandle: string, nowMs: number, marginMs = 0): boolean {
     const lease = this.#leases.get(receiptHandle);
     return lease?.state === 'held' && lease.deadlineMs > nowMs + marginMs;
   }
 
-  /** Receipt handles to extend now: held, and past half of their time. */
+  /** How much of the lease is left; negative when it is over, undefined when there is none. */
+  leftMs(receiptHandle: string, nowMs: number): number | undefined {
+    const lease = this.#leases.get(receiptHandle);
+    return lease === undefined ? undefined : lease.deadlineMs - nowMs;
+  }
+
+  /** Receipt handles to extend now: held, and past half of their time. Those whose time has passed are lost. */
   due(nowMs: number): string[] {
     const due: string[] = [];
     for (const [receiptHandle, lease] of this.#leases) {
       if (lease.state !== 'held') continue;
-      if (lease.deadlineMs <= nowMs) lease.state = 'lost';
-      else if (lease.deadlineMs - nowMs <= this.#visibilityTimeoutMs / 2 && this.#mayExtend(lease, nowMs))
+      if (lease.deadlineMs <= nowMs) this.lost(receiptHandle);
+      else if (
+        lease.deadlineMs - nowMs <= this.#visibilityTimeoutMs / 2 &&
+        this.#mayLast(lease, nowMs + this.#visibilityTimeoutMs)
+      )
         due.push(receiptHandle);
     }
     return due;
   }
 
-  extended(receiptHandle: string, requestSentAtMs: number): void {
-    const lease = this.#leases.get(receiptHandle);
-    // Settled or lost while the extension was under way: the answer is about the past.
-    if (lease?.state === 'held') lease.deadlineMs = requestSentAtMs + this.#visibilityTimeoutMs;
+  /** Those of them that SQS would let last so long from now. */
+  thatMayLast(receiptHandles: readonly string[], seconds: number, nowMs: number): string[] {
+    return receiptHandles.filter((receiptHandle) => {
+      const lease = this.#leases.get(receiptHandle);
+      return lease !== undefined && this.#mayLast(lease, nowMs + seconds * 1000);
+    });
   }
 
-  /** SQS says that the handle is no longer ours. */
+  /** @param seconds what was asked for, counted from the request: absolute, and never added to what was left. */
+  extended(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
+    const lease = this.#leases.get(receiptHandle);
+    // Given back or lost while the extension was under way: the answer is about the past.
+    if (lease?.state === 'held') lease.deadlineMs = requestSentAtMs + seconds * 1000;
+  }
+
+  /** Time has passed, or SQS says that the handle is no longer ours. */
   lost(receiptHandle: string): void {
     const lease = this.#leases.get(receiptHandle);
-    if (lease !== undefined) lease.state = 'lost';
+    if (lease === undefined || lease.state === 'lost') return;
+    lease.state = 'lost';
+    this.#onLost(receiptHandle);
   }
 
-  /** From here on the message is being deleted or given back. */
-  settling(receiptHandle: string): void {
+  /** From here on the message is being given back. */
+  returning(receiptHandle: string): void {
     const lease = this.#leases.get(receiptHandle);
-    assert(lease !== undefined, 'only a leased message is settled');
-    if (lease.state === 'held') lease.state = 'settling';
+    assert(lease !== undefined, 'only a leased message is given back');
+    assert(lease.state === 'held', 'a message is given back once, and only while it is ours');
+    lease.state = 'returning';
   }
 
   released(receiptHandle: string): void {
     assert(this.#leases.delete(receiptHandle), 'only a leased message is released');
   }
 
-  #mayExtend(lease: Lease, nowMs: number): boolean {
-    return nowMs + this.#visibilityTimeoutMs <= lease.receivedAtMs + LEASE_TOTAL_HOURS_MAX * 3_600_000;
+  #mayLast({ receivedAtMs }: Lease, untilMs: number): boolean {
+    return untilMs <= receivedAtMs + LEASE_TOTAL_HOURS_MAX * 3_600_000;
   }
 }

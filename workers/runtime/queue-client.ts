@@ -2,9 +2,10 @@
  * The edge to SQS: one queue and its dead-letter queue, as the runtime sees them.
  *
  * Holds always: every call has a deadline, since the SDK's own default is none and a network that swallows
- * packets would hang a poll for ever; the SDK does not retry, because the runtime decides that; a batch's
- * entries carry their index as id, since the same message can be in one batch twice and SQS refuses a batch
- * whose ids are not distinct; settling has sockets of its own, so that it never waits behind long polls.
+ * packets would hang a poll for ever; after a deadline the next call takes new sockets, since the old ones may be half
+ * open; the SDK does not retry, because the runtime decides that; a batch's entries carry their index as id, since the
+ * same message can be in one batch twice and SQS refuses a batch whose ids are not distinct; settling has sockets of
+ * its own, so that it never waits behind long polls.
  */
 import {
   ChangeMessageVisibilityBatchCommand,
@@ -13,18 +14,21 @@ import {
   type Message,
   ReceiveMessageCommand,
   SendMessageCommand,
-  SQSClient,
 } from '@aws-sdk/client-sqs';
+import { z } from 'zod';
+import { openSqsClient, RenewedClient, type SqsCalls } from './sqs-sockets.ts';
+
+export type { SqsCalls };
 
 /** Most that one receive, and one batch call, can carry (SQS quotas). */
 export const MESSAGES_PER_RECEIVE_MAX = 10;
+/** The largest message that SQS takes, attributes included (SQS quotas). */
+export const MESSAGE_BYTES_MAX = 1_048_576;
 /** SQS's longest: the fewest empty receives. */
 export const LONG_POLL_SECONDS = 20;
 /** A long poll answers within 20 s; the rest is the network's. */
 const RECEIVE_DEADLINE_MS = 26_000;
 const CALL_DEADLINE_MS = 10_000;
-const CONNECT_DEADLINE_MS = 3_000;
-const SOCKETS_MAX = 32;
 
 export interface ReceivedMessage {
   readonly messageId: string;
@@ -34,6 +38,8 @@ export interface ReceivedMessage {
   readonly receiveCount: number;
   /** FIFO only: messages of one group come in order. */
   readonly messageGroupId: string | undefined;
+  /** FIFO only: grows within a group. */
+  readonly sequenceNumber: string | undefined;
   /** Milliseconds since 1970, when SQS accepted it. */
   readonly sentTimestampMs: number;
   /** As they came: they go with a rejected message into the dead-letter queue. */
@@ -58,7 +64,12 @@ export interface DeadLetter {
 export interface QueueFacts {
   readonly visibilityTimeoutSeconds: number;
   readonly fifo: boolean;
-  readonly hasDeadLetterQueue: boolean;
+  /** After so many receives SQS moves a message to the dead-letter queue; undefined without one. */
+  readonly maxReceiveCount: number | undefined;
+  /** The largest message that the queue takes. */
+  readonly messageBytesMax: number;
+  /** Tells a queue from one of the same name that was there before it: sequence numbers may begin anew. */
+  readonly createdTimestamp: string;
 }
 
 /** What the runtime needs of a queue; the simulator and the tests put their own in its place. */
@@ -79,8 +90,8 @@ export interface SqsQueueOptions {
   readonly queueUrl: string;
   readonly deadLetterQueueUrl: string;
   readonly region: string | undefined;
-  /** Called once for every request that goes out, retries included: SQS bills each. */
-  readonly onRequest: (operation: SqsOperation) => void;
+  /** Called once for every request that goes out, since SQS bills each; what it returns is called at its end. */
+  readonly onRequest: (operation: SqsOperation) => () => void;
   /**
    * Opens a client whose every call ends by its deadline.
    *
@@ -89,86 +100,82 @@ export interface SqsQueueOptions {
   readonly openClient?: (deadlineMs: number) => SqsCalls;
 }
 
-/** The part of the SDK's client that is used here. */
-export type SqsCalls = Pick<SQSClient, 'send' | 'destroy'>;
-
 export class SqsQueue implements QueueClient {
   readonly #options: SqsQueueOptions;
-  readonly #polls: SqsCalls;
-  readonly #calls: SqsCalls;
+  readonly #polls: RenewedClient;
+  readonly #calls: RenewedClient;
 
   constructor(options: SqsQueueOptions) {
     this.#options = options;
-    const open = options.openClient ?? ((deadlineMs) => sqsClient(options.region, deadlineMs));
-    this.#polls = open(RECEIVE_DEADLINE_MS);
-    this.#calls = open(CALL_DEADLINE_MS);
+    const open = options.openClient ?? ((deadlineMs) => openSqsClient(options.region, deadlineMs));
+    this.#polls = new RenewedClient(() => open(RECEIVE_DEADLINE_MS));
+    this.#calls = new RenewedClient(() => open(CALL_DEADLINE_MS));
   }
 
   async describe(): Promise<QueueFacts> {
-    this.#options.onRequest('describe');
-    const { Attributes: attributes = {} } = await this.#calls.send(
-      new GetQueueAttributesCommand({ QueueUrl: this.#options.queueUrl, AttributeNames: ['All'] }),
+    const { Attributes: attributes } = await this.#request('describe', () =>
+      this.#calls.send(new GetQueueAttributesCommand({ QueueUrl: this.#options.queueUrl, AttributeNames: ['All'] })),
     );
-    return {
-      visibilityTimeoutSeconds: Number(attributes.VisibilityTimeout ?? Number.NaN),
-      fifo: attributes.FifoQueue === 'true',
-      hasDeadLetterQueue: attributes.RedrivePolicy !== undefined,
-    };
+    return factsSchema.parse(attributes ?? {});
   }
 
   async receive(signal: AbortSignal): Promise<ReceivedMessage[]> {
-    this.#options.onRequest('receive');
-    const { Messages: messages = [] } = await this.#polls.send(
-      new ReceiveMessageCommand({
-        QueueUrl: this.#options.queueUrl,
-        MaxNumberOfMessages: MESSAGES_PER_RECEIVE_MAX,
-        WaitTimeSeconds: LONG_POLL_SECONDS,
-        MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId'],
-        MessageAttributeNames: ['All'],
-      }),
-      { abortSignal: signal },
+    const { Messages: messages = [] } = await this.#request('receive', () =>
+      this.#polls.send(
+        new ReceiveMessageCommand({
+          QueueUrl: this.#options.queueUrl,
+          MaxNumberOfMessages: MESSAGES_PER_RECEIVE_MAX,
+          WaitTimeSeconds: LONG_POLL_SECONDS,
+          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId', 'SequenceNumber'],
+          MessageAttributeNames: ['All'],
+        }),
+        { abortSignal: signal },
+      ),
     );
     return messages.map(readReceived);
   }
 
   async deleteBatch(receiptHandles: readonly string[]): Promise<EntryResult[]> {
-    this.#options.onRequest('delete');
-    const { Failed: failed = [] } = await this.#calls.send(
-      new DeleteMessageBatchCommand({
-        QueueUrl: this.#options.queueUrl,
-        Entries: receiptHandles.map((receiptHandle, index) => ({ Id: String(index), ReceiptHandle: receiptHandle })),
-      }),
+    const { Failed: failed = [] } = await this.#request('delete', () =>
+      this.#calls.send(
+        new DeleteMessageBatchCommand({
+          QueueUrl: this.#options.queueUrl,
+          Entries: receiptHandles.map((receiptHandle, index) => ({ Id: String(index), ReceiptHandle: receiptHandle })),
+        }),
+      ),
     );
     return entryResults(receiptHandles.length, failed);
   }
 
   async changeVisibilityBatch(changes: readonly VisibilityChange[]): Promise<EntryResult[]> {
-    this.#options.onRequest('changeVisibility');
-    const { Failed: failed = [] } = await this.#calls.send(
-      new ChangeMessageVisibilityBatchCommand({
-        QueueUrl: this.#options.queueUrl,
-        Entries: changes.map((change, index) => ({
-          Id: String(index),
-          ReceiptHandle: change.receiptHandle,
-          VisibilityTimeout: change.visibilityTimeoutSeconds,
-        })),
-      }),
+    const { Failed: failed = [] } = await this.#request('changeVisibility', () =>
+      this.#calls.send(
+        new ChangeMessageVisibilityBatchCommand({
+          QueueUrl: this.#options.queueUrl,
+          Entries: changes.map((change, index) => ({
+            Id: String(index),
+            ReceiptHandle: change.receiptHandle,
+            VisibilityTimeout: change.visibilityTimeoutSeconds,
+          })),
+        }),
+      ),
     );
     return entryResults(changes.length, failed);
   }
 
   async sendDeadLetter(letter: DeadLetter): Promise<void> {
-    this.#options.onRequest('send');
-    await this.#calls.send(
-      new SendMessageCommand({
-        QueueUrl: this.#options.deadLetterQueueUrl,
-        MessageBody: letter.body,
-        MessageAttributes: letter.attributes,
-        // A message of a standard queue can have a group too (fair queues), and SQS refuses a deduplication id there.
-        ...(this.#options.deadLetterQueueUrl.endsWith('.fifo')
-          ? { MessageGroupId: letter.messageGroupId, MessageDeduplicationId: letter.deduplicationId }
-          : {}),
-      }),
+    await this.#request('send', () =>
+      this.#calls.send(
+        new SendMessageCommand({
+          QueueUrl: this.#options.deadLetterQueueUrl,
+          MessageBody: letter.body,
+          MessageAttributes: letter.attributes,
+          // A message of a standard queue can have a group too (fair queues), and SQS refuses a deduplication id there.
+          ...(this.#options.deadLetterQueueUrl.endsWith('.fifo')
+            ? { MessageGroupId: letter.messageGroupId, MessageDeduplicationId: letter.deduplicationId }
+            : {}),
+        }),
+      ),
     );
   }
 
@@ -176,23 +183,39 @@ export class SqsQueue implements QueueClient {
     this.#polls.destroy();
     this.#calls.destroy();
   }
+
+  async #request<Output>(operation: SqsOperation, send: () => Promise<Output>): Promise<Output> {
+    const ended = this.#options.onRequest(operation);
+    try {
+      return await send();
+    } finally {
+      ended();
+    }
+  }
 }
 
-function sqsClient(region: string | undefined, deadlineMs: number): SQSClient {
-  return new SQSClient({
-    ...(region === undefined ? {} : { region }),
-    maxAttempts: 1,
-    requestHandler: {
-      connectionTimeout: CONNECT_DEADLINE_MS,
-      requestTimeout: deadlineMs,
-      // Without this the SDK only logs that the time has passed, and goes on waiting.
-      throwOnRequestTimeout: true,
-      socketTimeout: deadlineMs,
-      httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
-      httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
-    },
-  });
-}
+const redrivePolicySchema = z.object({ maxReceiveCount: z.coerce.number().int().min(1) });
+
+const factsSchema = z
+  .object({
+    VisibilityTimeout: z.coerce.number(),
+    FifoQueue: z.string().optional(),
+    RedrivePolicy: z.string().optional(),
+    MaximumMessageSize: z.coerce.number().int().min(1).default(MESSAGE_BYTES_MAX),
+    CreatedTimestamp: z.string().default(''),
+  })
+  .transform(
+    (attributes): QueueFacts => ({
+      visibilityTimeoutSeconds: attributes.VisibilityTimeout,
+      fifo: attributes.FifoQueue === 'true',
+      maxReceiveCount:
+        attributes.RedrivePolicy === undefined
+          ? undefined
+          : redrivePolicySchema.parse(JSON.parse(attributes.RedrivePolicy)).maxReceiveCount,
+      messageBytesMax: attributes.MaximumMessageSize,
+      createdTimestamp: attributes.CreatedTimestamp,
+    }),
+  );
 
 function readReceived(message: Message): ReceivedMessage {
   const { MessageId: messageId, ReceiptHandle: receiptHandle } = message;
@@ -205,6 +228,7 @@ function readReceived(message: Message): ReceivedMessage {
     body: message.Body ?? '',
     receiveCount: Number(message.Attributes?.ApproximateReceiveCount ?? 1),
     messageGroupId: message.Attributes?.MessageGroupId,
+    sequenceNumber: message.Attributes?.SequenceNumber,
     sentTimestampMs: Number(message.Attributes?.SentTimestamp ?? Date.now()),
     attributes: message.MessageAttributes ?? {},
   };
@@ -238,7 +262,7 @@ export function checkFacts(facts: QueueFacts, queueUrl: string): void {
       `cannot start: the visibility timeout of ${queueUrl} is ${facts.visibilityTimeoutSeconds} s; at least ${VISIBILITY_TIMEOUT_SECONDS_MIN} s, three receive deadlines, are needed`,
     );
   }
-  if (!facts.hasDeadLetterQueue) {
+  if (facts.maxReceiveCount === undefined) {
     throw new Error(
       `cannot start: ${queueUrl} has no dead-letter queue; give it a RedrivePolicy, or a message that fails would come back for ever`,
     );

@@ -3,7 +3,8 @@
  * the reason as attributes, so that a person who looks there sees why without looking elsewhere.
  */
 import type { RejectionClass } from '../outcome.ts';
-import type { DeadLetter, ReceivedMessage } from './queue-client.ts';
+import { bytesOf } from './delivery.ts';
+import { type DeadLetter, MESSAGE_BYTES_MAX, type ReceivedMessage } from './queue-client.ts';
 
 /** What the dead-letter queue and the table of rejections are told. */
 export interface Rejection {
@@ -13,6 +14,8 @@ export interface Rejection {
   /** Printable ASCII, at most 200 characters. */
   readonly reason: string;
   readonly errorClass: RejectionClass;
+  /** The group that nothing more is stored of, until a person lets it go on; undefined where a rejection is skipped. */
+  readonly haltsGroup: string | undefined;
 }
 
 export const REJECTION_ATTRIBUTES = {
@@ -22,9 +25,8 @@ export const REJECTION_ATTRIBUTES = {
   messageId: 'RejectionMessageId',
 } as const;
 
-/** SQS quotas. */
+/** SQS quota. */
 const MESSAGE_ATTRIBUTES_MAX = 10;
-const MESSAGE_BYTES_MAX = 1_048_576;
 /** Names, types and values of the four attributes; generous, since a reason has at most 200 characters. */
 const REJECTION_BYTES_MAX = 1_024;
 
@@ -39,7 +41,7 @@ export function deadLetterFor(message: ReceivedMessage, rejection: Rejection): D
   const attributes = { ...message.attributes, ...added };
   const fits =
     Object.keys(attributes).length <= MESSAGE_ATTRIBUTES_MAX &&
-    Buffer.byteLength(message.body) + attributeBytes(message) + REJECTION_BYTES_MAX <= MESSAGE_BYTES_MAX;
+    bytesOf(message) + REJECTION_BYTES_MAX <= MESSAGE_BYTES_MAX;
   return {
     body: message.body,
     // Where they do not fit, the reason is in PostgreSQL's table of rejections alone.
@@ -47,16 +49,4 @@ export function deadLetterFor(message: ReceivedMessage, rejection: Rejection): D
     messageGroupId: message.messageGroupId,
     deduplicationId: `${message.messageId}:rejected`,
   };
-}
-
-function attributeBytes(message: ReceivedMessage): number {
-  return Object.entries(message.attributes).reduce(
-    (sum, [name, value]) =>
-      sum +
-      Buffer.byteLength(name) +
-      Buffer.byteLength(value.DataType ?? '') +
-      Buffer.byteLength(value.StringValue ?? '') +
-      (value.BinaryValue?.byteLength ?? 0),
-    0,
-  );
 }

@@ -1,62 +1,107 @@
 /**
  * Settling: telling SQS what became of messages, in batches of ten, until it has heard.
  *
+ * Deletes of several commits share a call: one that is not full waits a moment for others. What comes again is told at
+ * once, in calls that keep the order in which they were asked for.
+ *
  * Holds always: results are read per entry; only what failed is told again, and only while it was the
  * service's fault; a stale handle is not an error, since it means that the message is someone else's by now
  * and the inbox makes their work a no-op. Nothing here is aborted by a shutdown: finished work is always told.
  */
 import { type BackOff, backOffSeconds, CALL_BACK_OFF } from './back-off.ts';
 import { type EntryResult, MESSAGES_PER_RECEIVE_MAX, type QueueClient, type VisibilityChange } from './queue-client.ts';
-import type { Surroundings } from './surroundings.ts';
+import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 
 /** Ten seconds of back-off and five calls of ten seconds fit into the shortest visibility timeout of sixty. */
 export const SETTLE_ATTEMPTS_MAX = 5;
+/** How long a delete waits for nine others: a tenth of a second is nothing to a lease, and a third of the requests. */
+export const DELETE_WAIT_MS = 100;
 
-export interface Settled {
-  /** Entries that SQS never confirmed: their messages come again and are suppressed. */
-  readonly unconfirmed: number;
-  readonly lastError: unknown;
+interface WaitingDelete {
+  readonly receiptHandle: string;
+  readonly told: (result: EntryResult) => void;
 }
 
-export function deleteMessages(
-  queue: QueueClient,
-  receiptHandles: readonly string[],
-  surroundings: Surroundings,
-): Promise<Settled> {
-  return settle(receiptHandles, (batch) => queue.deleteBatch(batch), surroundings);
+export interface SettlementOptions {
+  readonly queue: QueueClient;
+  readonly surroundings: Surroundings;
+  /** Entries that SQS never confirmed: their messages come again, and what was stored is suppressed. */
+  readonly onUnconfirmed: (entries: number, lastError: unknown) => void;
 }
 
-/** Keeps the order of the changes: a group's head is delayed before its tail. */
-export function changeVisibility(
-  queue: QueueClient,
-  changes: readonly VisibilityChange[],
-  surroundings: Surroundings,
-): Promise<Settled> {
-  return settle(changes, (batch) => queue.changeVisibilityBatch(batch), surroundings);
-}
+export class Settlement {
+  readonly #options: SettlementOptions;
+  #waiting: WaitingDelete[] = [];
+  #timer: Timer | undefined;
+  #isHurried = false;
 
-async function settle<Entry>(
-  entries: readonly Entry[],
-  call: (batch: readonly Entry[]) => Promise<EntryResult[]>,
-  surroundings: Surroundings,
-  backOff: BackOff = CALL_BACK_OFF,
-): Promise<Settled> {
-  let left = entries;
-  let lastError: unknown;
-  for (let attempt = 1; left.length > 0 && attempt <= SETTLE_ATTEMPTS_MAX; attempt += 1) {
-    if (attempt > 1) await surroundings.sleep(backOffSeconds(backOff, attempt - 1, surroundings.random()) * 1000);
-    const again: Entry[] = [];
-    for (let start = 0; start < left.length; start += MESSAGES_PER_RECEIVE_MAX) {
-      const batch = left.slice(start, start + MESSAGES_PER_RECEIVE_MAX);
+  constructor(options: SettlementOptions) {
+    this.#options = options;
+  }
+
+  /** `gone` when the message was someone else's by then, `failed` when SQS never answered for it. */
+  delete(receiptHandle: string): Promise<EntryResult> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ receiptHandle, told: resolve });
+      if (this.#isHurried || this.#waiting.length >= MESSAGES_PER_RECEIVE_MAX) this.#flush();
+      else this.#timer ??= this.#options.surroundings.after(DELETE_WAIT_MS, () => this.#flush());
+    });
+  }
+
+  /** From now on no delete waits for others: the worker is about to end. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.#flush();
+  }
+
+  /** Results in the order of the changes. Ten at a time, one call after the other. */
+  async changeVisibility(changes: readonly VisibilityChange[]): Promise<EntryResult[]> {
+    const results: EntryResult[] = [];
+    for (let start = 0; start < changes.length; start += MESSAGES_PER_RECEIVE_MAX) {
+      const batch = changes.slice(start, start + MESSAGES_PER_RECEIVE_MAX);
+      results.push(...(await this.#tell(batch, (entries) => this.#options.queue.changeVisibilityBatch(entries))));
+    }
+    return results;
+  }
+
+  #flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    while (this.#waiting.length > 0) void this.#deleteBatch(this.#waiting.splice(0, MESSAGES_PER_RECEIVE_MAX));
+  }
+
+  async #deleteBatch(batch: readonly WaitingDelete[]): Promise<void> {
+    const handles = batch.map(({ receiptHandle }) => receiptHandle);
+    const results = await this.#tell(handles, (entries) => this.#options.queue.deleteBatch(entries));
+    batch.forEach(({ told }, index) => {
+      told(results[index]!);
+    });
+  }
+
+  /** At most ten entries; again and again only those that failed. */
+  async #tell<Entry>(
+    entries: readonly Entry[],
+    call: (entries: readonly Entry[]) => Promise<EntryResult[]>,
+    backOff: BackOff = CALL_BACK_OFF,
+  ): Promise<EntryResult[]> {
+    const { surroundings, onUnconfirmed } = this.#options;
+    const results = new Map<Entry, EntryResult>();
+    let left = entries;
+    let lastError: unknown;
+    for (let attempt = 1; left.length > 0 && attempt <= SETTLE_ATTEMPTS_MAX; attempt += 1) {
+      if (attempt > 1) await sleep(surroundings, backOffSeconds(backOff, attempt - 1, surroundings.random()) * 1000);
+      const asked = left;
       try {
-        const results = await call(batch);
-        again.push(...batch.filter((_, index) => results[index] === 'failed'));
+        const answers = await call(asked);
+        asked.forEach((entry, index) => {
+          results.set(entry, answers[index]!);
+        });
+        left = asked.filter((entry) => results.get(entry) === 'failed');
       } catch (error) {
         lastError = error;
-        again.push(...batch);
       }
     }
-    left = again;
+    if (left.length > 0) onUnconfirmed(left.length, lastError);
+    return entries.map((entry) => results.get(entry) ?? 'failed');
   }
-  return { unconfirmed: left.length, lastError };
 }

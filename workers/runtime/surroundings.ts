@@ -1,27 +1,44 @@
 /**
- * What the runtime takes from outside itself besides SQS and the database: time, chance and a place to tell.
+ * What the runtime takes from outside itself besides SQS and the database: time and chance.
  * They are handed in, so that a test or a simulator can own them.
  */
 import { performance } from 'node:perf_hooks';
-import { setTimeout as sleepFor } from 'node:timers/promises';
+
+export interface Timer {
+  cancel(): void;
+}
 
 export interface Surroundings {
-  /** Milliseconds that never go back. */
+  /** Milliseconds that never go back: for everything that waits, and for leases. */
   monotonicMs(): number;
-  /** Ends early, without an error, when the signal aborts. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Milliseconds since 1970, as the machine believes: only to tell how old a message is. */
+  wallMs(): number;
+  after(ms: number, ring: () => void): Timer;
   /** From 0 up to 1. */
   random(): number;
 }
 
 export const realSurroundings: Surroundings = {
   monotonicMs: () => performance.now(),
-  sleep: async (ms, signal) => {
-    try {
-      await sleepFor(ms, undefined, signal === undefined ? {} : { signal });
-    } catch (error) {
-      if (signal?.aborted !== true) throw error;
-    }
+  wallMs: () => Date.now(),
+  after: (ms, ring) => {
+    const timeout = setTimeout(ring, ms);
+    return { cancel: () => clearTimeout(timeout) };
   },
   random: Math.random,
 };
+
+/** Ends early, without an error, when the signal aborts. */
+export function sleep({ after }: Surroundings, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve();
+    const awake = () => {
+      timer.cancel();
+      // A signal may live as long as the process: its listeners must not pile up.
+      signal?.removeEventListener('abort', awake);
+      resolve();
+    };
+    const timer = after(ms, awake);
+    signal?.addEventListener('abort', awake);
+  });
+}

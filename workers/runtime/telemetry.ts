@@ -1,24 +1,31 @@
 /**
- * What a worker counts, and how it tells: one line of CloudWatch's embedded metric format per interval on
- * standard output, so that metrics cost no call and reach CloudWatch with the logs. The local run reads the
- * same lines. Counts are differences since the line before; a worker that is killed keeps its last line to itself.
+ * What a worker counts, and how it tells: lines of CloudWatch's embedded metric format on standard output, one per
+ * interval and one more per operation of SQS, so that metrics cost no call and reach CloudWatch with the logs. The
+ * local run reads the same lines. Counts are differences since the line before; a worker that is killed keeps its last
+ * line to itself.
+ *
+ * Holds always: what is kept between two lines has a bound that does not depend on how many messages came.
  */
+import { Distribution } from './distribution.ts';
+import {
+  COUNTS,
+  type CountName,
+  DISTRIBUTIONS,
+  type DistributionName,
+  GAUGES,
+  METRIC_NAMESPACE,
+  OPERATION_DIMENSION,
+  OPERATION_SECONDS,
+} from './metric-names.ts';
 import type { SqsOperation } from './queue-client.ts';
 
-export const METRIC_NAMESPACE = 'Sluice';
-
-/** The names that the lines carry. */
-export interface WorkerCounts {
-  received: number;
-  stored: number;
-  suppressed: number;
-  rejected: number;
-  retried: number;
-  leasesLost: number;
-  requests: number;
+interface Metric {
+  readonly name: string;
+  readonly unit: string;
+  readonly value: unknown;
 }
 
-const none = (): WorkerCounts => ({
+const noCounts = (): Record<CountName, number> => ({
   received: 0,
   stored: 0,
   suppressed: 0,
@@ -31,40 +38,90 @@ const none = (): WorkerCounts => ({
 export class Telemetry {
   readonly #worker: string;
   readonly #writeLine: (line: string) => void;
-  #counts = none();
+  readonly #monotonicMs: () => number;
+  #counts = noCounts();
+  #distributions = new Map<DistributionName, Distribution>();
+  #operations = new Map<SqsOperation, Distribution>();
+  /** What the worker is doing at the moment; the consumer sets it. */
+  gauges = { breakerOpen: 0, messagesInProcess: 0 };
 
-  constructor(worker: string, writeLine: (line: string) => void) {
+  constructor(worker: string, writeLine: (line: string) => void, monotonicMs: () => number) {
     this.#worker = worker;
     this.#writeLine = writeLine;
+    this.#monotonicMs = monotonicMs;
   }
 
-  count(name: Exclude<keyof WorkerCounts, 'requests'>, by = 1): void {
+  count(name: Exclude<CountName, 'requests'>, by = 1): void {
     this.#counts[name] += by;
   }
 
-  request(operation: SqsOperation): void {
+  observe(name: DistributionName, value: number): void {
+    distributionOf(this.#distributions, name).add(value);
+  }
+
+  /** @returns to be called when the request has ended. */
+  request(operation: SqsOperation): () => void {
     // Describing the queue happens once per start and is not what a message costs.
     if (operation !== 'describe') this.#counts.requests += 1;
+    const startedMs = this.#monotonicMs();
+    return () => distributionOf(this.#operations, operation).add((this.#monotonicMs() - startedMs) / 1000);
   }
 
   /** Writes what was counted since the last time, if anything was. */
-  flush(nowMs: number): void {
+  flush(wallMs: number): void {
     const counts = this.#counts;
-    if (Object.values(counts).every((value) => value === 0)) return;
-    this.#counts = none();
-    const metrics = [
-      ...Object.keys(counts).map((name) => ({ Name: name, Unit: 'Count' })),
-      { Name: 'memoryPeakMegabytes', Unit: 'Megabytes' },
+    const distributions = this.#distributions;
+    const operations = this.#operations;
+    const isQuiet = Object.values(counts).every((value) => value === 0);
+    if (isQuiet && distributions.size === 0 && operations.size === 0) return;
+    this.#counts = noCounts();
+    this.#distributions = new Map();
+    this.#operations = new Map();
+    this.#write(wallMs, {}, this.#metrics(counts, distributions));
+    for (const [operation, distribution] of operations) {
+      const metric = { ...OPERATION_SECONDS, value: distribution.valuesAndCounts };
+      this.#write(wallMs, { [OPERATION_DIMENSION]: operation }, [metric]);
+    }
+  }
+
+  #metrics(
+    counts: Readonly<Record<CountName, number>>,
+    distributions: ReadonlyMap<DistributionName, Distribution>,
+  ): Metric[] {
+    const names = Object.keys(COUNTS) as CountName[];
+    const gauge = (name: keyof typeof GAUGES, value: number) => ({ ...GAUGES[name], value });
+    return [
+      ...names.map((name) => ({ name: COUNTS[name], unit: 'Count', value: counts[name] })),
+      ...[...distributions].map(([name, distribution]) => ({
+        ...DISTRIBUTIONS[name],
+        value: distribution.valuesAndCounts,
+      })),
+      gauge('breakerOpen', this.gauges.breakerOpen),
+      gauge('messagesInProcess', this.gauges.messagesInProcess),
+      gauge('memoryPeakMegabytes', Math.round(process.resourceUsage().maxRSS / 1024)),
+      ...(counts.received === 0 ? [] : [gauge('requestsPerMessage', counts.requests / counts.received)]),
     ];
-    const memoryPeakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
-    const directive = { Namespace: METRIC_NAMESPACE, Dimensions: [['worker']], Metrics: metrics };
+  }
+
+  #write(wallMs: number, dimensions: Readonly<Record<string, string>>, metrics: readonly Metric[]): void {
+    const directive = {
+      Namespace: METRIC_NAMESPACE,
+      Dimensions: [['worker', ...Object.keys(dimensions)]],
+      Metrics: metrics.map(({ name, unit }) => ({ Name: name, Unit: unit })),
+    };
     this.#writeLine(
       JSON.stringify({
-        _aws: { Timestamp: Math.round(nowMs), CloudWatchMetrics: [directive] },
+        _aws: { Timestamp: Math.round(wallMs), CloudWatchMetrics: [directive] },
         worker: this.#worker,
-        ...counts,
-        memoryPeakMegabytes,
+        ...dimensions,
+        ...Object.fromEntries(metrics.map(({ name, value }) => [name, value])),
       }),
     );
   }
+}
+
+function distributionOf<Name>(distributions: Map<Name, Distribution>, name: Name): Distribution {
+  const distribution = distributions.get(name) ?? new Distribution();
+  distributions.set(name, distribution);
+  return distribution;
 }

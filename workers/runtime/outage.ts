@@ -1,0 +1,92 @@
+/**
+ * The time while the database is away: probing until it would take a write, and waiting for that.
+ *
+ * The breaker decides; this asks the database when the breaker says so, and tells those who wait.
+ */
+import type { Logger } from 'pino';
+import { Breaker } from './breaker.ts';
+import { type Surroundings, sleep } from './surroundings.ts';
+
+/** How long messages are kept for a database that is away, before they are given back. */
+export const HELD_MS_MAX = 300_000;
+
+export interface OutageOptions {
+  /** Whether the database would take a write now. */
+  readonly probe: () => Promise<boolean>;
+  readonly queueName: string;
+  readonly surroundings: Surroundings;
+  readonly log: Logger;
+  /** The worker is stopping: nobody waits any more. */
+  readonly stopping: AbortSignal;
+  /** Admits again, or has kept messages long enough. */
+  readonly onChange: () => void;
+}
+
+export class Outage {
+  readonly #options: OutageOptions;
+  readonly #breaker = new Breaker();
+  #probing: Promise<void> | undefined;
+
+  constructor(options: OutageOptions) {
+    this.#options = options;
+  }
+
+  get state(): 'closed' | 'open' | 'half-open' {
+    return this.#breaker.state;
+  }
+
+  /** Whether messages that wait have been kept for as long as they are kept. */
+  get isTooLong(): boolean {
+    const sinceMs = this.#breaker.awaySinceMs;
+    return sinceMs !== undefined && this.#options.surroundings.monotonicMs() >= sinceMs + HELD_MS_MAX;
+  }
+
+  /** A batch, or the reason for a rejection, could not be written because the database is away. */
+  began(reason: string): void {
+    const { surroundings, log, queueName, onChange } = this.#options;
+    if (this.#breaker.state === 'open') return;
+    if (this.#breaker.state === 'closed') {
+      log.warn({ reason }, `database away: receiving from ${queueName} is paused`);
+      surroundings.after(HELD_MS_MAX, onChange);
+    }
+    this.#breaker.failed(surroundings.monotonicMs());
+    this.#probing = this.#probe();
+  }
+
+  /** A batch was committed: it is over. */
+  committed(): void {
+    this.#breaker.committed();
+  }
+
+  /** Whether the database came back, before the worker stops and before messages are kept for too long. */
+  async ended(): Promise<boolean> {
+    const { surroundings, stopping } = this.#options;
+    const sinceMs = this.#breaker.awaySinceMs;
+    if (sinceMs === undefined) return true;
+    const known = new AbortController();
+    const stop = () => known.abort();
+    stopping.addEventListener('abort', stop);
+    await Promise.race([
+      this.#probing,
+      sleep(surroundings, Math.max(0, sinceMs + HELD_MS_MAX - surroundings.monotonicMs()), known.signal),
+    ]);
+    known.abort();
+    stopping.removeEventListener('abort', stop);
+    return this.#breaker.admits && !stopping.aborted;
+  }
+
+  async #probe(): Promise<void> {
+    const { surroundings, probe, log, queueName, stopping, onChange } = this.#options;
+    while (this.#breaker.probeAtMs !== undefined) {
+      await sleep(surroundings, Math.max(0, this.#breaker.probeAtMs - surroundings.monotonicMs()), stopping);
+      if (stopping.aborted) return;
+      if (await probe()) {
+        this.#breaker.probeAnswered();
+        log.info(`database back: receiving from ${queueName} goes on`);
+        onChange();
+      } else {
+        this.#breaker.probeFailed(surroundings.monotonicMs());
+      }
+    }
+  }
+}
