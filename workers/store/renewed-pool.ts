@@ -37,4 +37,9 @@ export class RenewedPool {
     // Half-open connections may not close for minutes: nobody waits for them, and how it ends changes nothing.
     old.end().catch(() => {});
   }
+
+  /** Waits until every connection has been given back and is closed. */
+  async end(): Promise<void> {
+    await this.#current.end();
+  }
 }
