@@ -19,13 +19,14 @@ export type SqsFault = (typeof SQS_FAULTS)[number] | typeof ENTRIES_FAIL | 'none
 
 export const STATEMENTS = [
   'begin',
+  'move-fences',
   'insert-inbox-keys',
-  'select-inbox-hashes',
+  'select-inbox-keys',
   'insert-effects',
   'commit',
   'rollback',
   'insert-rejection',
-  'probe',
+  'upsert-probe',
 ] as const;
 
 export const DATABASE_FAULTS = [

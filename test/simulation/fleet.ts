@@ -11,10 +11,11 @@ import type { Consumer, DrainReport } from '../../workers/runtime/consumer.ts';
 import { SqsQueue } from '../../workers/runtime/queue-client.ts';
 import type { Surroundings } from '../../workers/runtime/surroundings.ts';
 import { Telemetry } from '../../workers/runtime/telemetry.ts';
+import { RenewedPool } from '../../workers/store/renewed-pool.ts';
 import type { Configuration } from './configuration.ts';
 import type { Judge } from './judge.ts';
 import type { DatabaseSurroundings } from './postgres-pool.ts';
-import { PoolModel } from './postgres-pool.ts';
+import { PoolModels } from './postgres-pool.ts';
 import { Fate, Incarnation } from './process.ts';
 import { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -47,7 +48,7 @@ const definition: WorkerDefinition<Work> = {
 
 interface Running {
   readonly process: Incarnation;
-  readonly pool: PoolModel;
+  readonly pools: PoolModels;
   readonly consumer: Consumer<Work>;
   stopped: { readonly atMs: number; readonly seconds: number } | undefined;
 }
@@ -68,6 +69,7 @@ export class Fleet {
   readonly #running = new Set<Running>();
   #started = 0;
   #isEnding = false;
+  #wallOffsetMs = 0;
 
   constructor(around: FleetSurroundings) {
     const { scheduler, configuration, count } = around;
@@ -102,9 +104,13 @@ export class Fleet {
     const process = new Incarnation(`w${this.#started}`);
     judge.incarnations.set(process.name, process);
     scheduler.trace(`start ${process.name}`);
-    const telemetry = new Telemetry(definition.name, () => {});
+    const telemetry = new Telemetry(
+      definition.name,
+      () => {},
+      () => scheduler.nowMs,
+    );
     const suffix = configuration.fifo ? '.fifo' : '';
-    const pool = new PoolModel({ ...database, fate: this.#fate }, process);
+    const pools = new PoolModels({ ...database, fate: this.#fate }, process);
     const consumer = consumerFor(definition, {
       queue: new SqsQueue({
         queueUrl: `http://sqs/1/work${suffix}`,
@@ -116,15 +122,17 @@ export class Fleet {
       facts: {
         visibilityTimeoutSeconds: configuration.visibilityTimeoutSeconds,
         fifo: configuration.fifo,
-        hasDeadLetterQueue: true,
+        maxReceiveCount: configuration.maxReceiveCount,
+        messageBytesMax: 262_144,
+        createdTimestamp: '0',
       },
       queueName: 'work',
-      pool: pool.asPool,
+      pool: new RenewedPool(() => pools.open()),
       telemetry,
       log,
       surroundings: this.#surroundings(process),
     });
-    const running: Running = { process, pool, consumer, stopped: undefined };
+    const running: Running = { process, pools, consumer, stopped: undefined };
     this.#running.add(running);
     consumer.run().then(
       (report) => this.#ended(running, report),
@@ -140,18 +148,10 @@ export class Fleet {
     const random = new Random(configuration.seed, process.name);
     return {
       monotonicMs: () => scheduler.nowMs,
+      // The machine's clock is set now and then; nothing but a metric may lean on it.
+      wallMs: () => scheduler.nowMs + this.#wallOffsetMs,
+      after: (ms, ring) => scheduler.deliver(process, ms, ring),
       random: () => random.next(),
-      sleep: (ms, signal) =>
-        new Promise((resolve) => {
-          if (signal?.aborted === true) return resolve();
-          const awake = () => {
-            timer.cancel();
-            signal?.removeEventListener('abort', awake);
-            resolve();
-          };
-          const timer = scheduler.deliver(process, ms, awake);
-          signal?.addEventListener('abort', awake);
-        }),
     };
   }
 
@@ -165,11 +165,11 @@ export class Fleet {
   }
 
   #gone(running: Running): void {
-    const { process, pool } = running;
+    const { process, pools } = running;
     const { scheduler } = this.#around;
     process.alive = false;
     this.#running.delete(running);
-    pool.abandon();
+    pools.abandon();
     // The queue may hear that the socket is closed, or assign messages to nobody.
     if (this.#random.chance(0.5)) for (const hangUp of [...process.hangUps]) hangUp();
     scheduler.after(this.#random.uniform(0, RESTART_MS_MAX), () => this.#start());

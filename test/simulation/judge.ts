@@ -26,7 +26,7 @@ export type Invariant =
   | 'settlement'
   /** While the database is away nothing is received by who knows it, and nothing comes again that was held. */
   | 'outage'
-  /** Four polls and four connections a worker at most; batches as SQS takes them. */
+  /** Polls, messages and connections of a worker within their limits; batches as SQS takes them. */
   | 'bounds'
   /** A worker that is told to stop ends by its deadline, and leaves nothing behind when nothing is wrong. */
   | 'drain'
@@ -44,7 +44,11 @@ export interface Violation {
   readonly detail: string;
 }
 
-const POLLS_MAX = 4;
+/** As poller-control.ts and admission.ts have them. */
+const POLLS_MAX = 16;
+const MESSAGES_IN_PROCESS_MAX = 400;
+/** As consumer.ts has it: the leases of those behind a suspect last so many visibility timeouts. */
+const LEASES_BEHIND_SUSPECT = 5;
 /** A bisection that is under way when the first connection is refused is carried to its end. */
 const NOTICE_MS = 20_000;
 /** As settlement.ts has it. */
@@ -65,6 +69,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
   readonly #effects = new Map<string, Work>();
   readonly #copied = new Set<string>();
   readonly #givenBack = new Set<Receipt>();
+  /** Groups of which the queue showed a message although an earlier one was delayed. */
+  readonly #passedByQueue = new Set<string>();
   readonly #deletes = new Map<Receipt, { asked: number; failedAtMs: number | undefined }>();
 
   constructor(scheduler: Scheduler, configuration: Configuration, count: (what: string) => void) {
@@ -93,7 +99,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   changeAsked(receipt: Receipt, seconds: number): void {
-    const isExtension = seconds === this.#configuration.visibilityTimeoutSeconds;
+    const { visibilityTimeoutSeconds } = this.#configuration;
+    const isExtension = [1, LEASES_BEHIND_SUSPECT].some((times) => seconds === times * visibilityTimeoutSeconds);
     if (!isExtension) this.#givenBack.add(receipt);
     else if (this.#givenBack.has(receipt)) {
       this.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
@@ -127,9 +134,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
       (receipt, index) => !this.#isExplained(receipt, message.receipts[index + 1]),
     );
     if (wasted.length === 0) this.#count('state: moved by SQS after faults');
-    else if (wasted.every((receipt) => this.#isBehindDoomed(receipt))) {
-      this.#count('known: a healthy message moved by SQS together with the doomed head of its group');
-    } else this.#judgeWasted(message, wasted);
+    else this.#judgeWasted(message, wasted);
   }
 
   #judgeWasted({ messageId, sent }: StoredMessage, wasted: readonly Receipt[]): void {
@@ -155,11 +160,37 @@ export class Judge implements QueueWitness, DatabaseWitness {
     if (!this.database.rejections.has(messageId)) {
       this.violated('dead letters are earned', `the reason for rejecting ${messageId} is not recorded`);
     }
-    const other = this.#effects.get(sent.work.id);
-    const isReused = sent.fate === 'stored or KeyReused' && other !== undefined && !isSame(other, sent.work);
-    if (errorClass !== sent.fate && !(isReused && errorClass === 'KeyReused')) {
+    if (!this.#isEarned(message, errorClass)) {
       this.violated('dead letters are earned', `${messageId} (${sent.fate}) was rejected as ${errorClass}`);
     }
+  }
+
+  #isEarned(message: StoredMessage, errorClass: string): boolean {
+    const { sent, receipts } = message;
+    if (errorClass === sent.fate) return true;
+    if (errorClass === 'KeyReused') {
+      const other = this.#effects.get(sent.work.id);
+      return sent.fate === 'stored or KeyReused' && other !== undefined && !isSame(other, sent.work);
+    }
+    if (errorClass === 'RetriesExhausted') {
+      if (receipts.length < this.#configuration.maxReceiveCount) return false;
+      // A worker does at its last receive what SQS would do at the next: what holds for that holds here.
+      this.#count('state: rejected after its last receive');
+      this.redriven(message);
+      return true;
+    }
+    if (errorClass === 'OutOfOrder') return this.#isPassed(message);
+    return false;
+  }
+
+  /** Whether a later message of its group was committed while this one was still there, for a reason that counts. */
+  #isPassed({ sent, group }: StoredMessage): boolean {
+    this.#count('state: rejected because a later one of its group was committed');
+    const isLaterCommitted = this.queue.messages.some(
+      (other) => other.group === group && other.sent.index > sent.index && this.#isCommitted(other.sent),
+    );
+    // What would never be stored may be passed; the reason of a second delivery is that it was.
+    return isLaterCommitted && (sent.fate !== 'stored' || this.#passedByQueue.has(group));
   }
 
   /** At the instant at which the worker sends it. */
@@ -183,7 +214,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
       if (meant.length === 0) this.violated('effect', `${work.id} was committed with what no valid payload says`);
       if (this.#effects.has(work.id)) this.violated('effect', `${work.id} was committed twice`);
       if (!transaction.keys.has(work.id)) this.violated('effect', `${work.id} was committed without its key`);
-      this.#judgeOrder(transaction, meant, together);
+      this.#judgeOrder(meant, together);
       together.push(work);
       this.#effects.set(work.id, work);
     }
@@ -252,14 +283,16 @@ export class Judge implements QueueWitness, DatabaseWitness {
     }
   }
 
-  #judgeOrder(transaction: Transaction, meant: readonly StoredMessage[], together: readonly Work[]): void {
+  #judgeOrder(meant: readonly StoredMessage[], together: readonly Work[]): void {
     if (!this.#configuration.fifo) return;
     const own = meant.find(({ where }) => where === 'source') ?? meant[0];
     if (own === undefined) return;
-    if (own.where === 'dead-letter queue') this.#count('known: a commit that was under way when SQS moved its message');
+    if (own.where === 'dead-letter queue') this.#count('state: a commit that was under way when SQS moved its message');
     const overtaken = this.queue.messages.find(
-      ({ where, group, sent }) =>
+      ({ where, group, sent, messageId }) =>
         where === 'source' &&
+        // One that has its copy in the dead-letter queue has left its group; if it comes again, the fence has passed it.
+        !this.#copied.has(messageId) &&
         group === own.group &&
         sent.index < own.sent.index &&
         (sent.fate === 'stored' || sent.fate === 'moved') &&
@@ -267,9 +300,9 @@ export class Judge implements QueueWitness, DatabaseWitness {
         !together.some((other) => isSame(other, sent.work)),
     );
     if (overtaken === undefined) return;
-    const isLate = !own.receipts.some((receipt) => receipt.worker === transaction.worker && this.#isLeased(receipt));
-    if (isLate) this.#count('known: order broken by a commit that outlived its lease (no fence yet)');
-    else this.violated('order', `${own.messageId} was committed before ${overtaken.messageId} of its group`);
+    if (!this.#passedByQueue.has(own.group)) {
+      this.violated('order', `${own.messageId} was committed before ${overtaken.messageId} of its group`);
+    }
   }
 
   #isLeased(receipt: Receipt): boolean {

@@ -21,9 +21,20 @@ const PAUSE_BETWEEN_KEYS = { chance: 0.05, ms: 20 };
 /** PostgreSQL looks for a deadlock after this long. */
 const DEADLOCK_MS = 1_000;
 
+export interface InboxRow {
+  readonly hash: Buffer;
+  readonly messageId: string;
+}
+
+export interface Fence {
+  readonly sequence: bigint;
+  readonly haltedBy: string | null;
+}
+
 export interface Transaction {
   readonly worker: string;
-  readonly keys: Map<string, Buffer>;
+  readonly keys: Map<string, InboxRow>;
+  readonly fences: Map<string, Fence>;
   readonly effects: Work[];
   readonly locks: Set<string>;
   isFailed: boolean;
@@ -50,7 +61,8 @@ export type Health = 'well' | 'refusing' | 'read-only' | 'full';
 
 export class PostgresModel {
   health: Health = 'well';
-  readonly inbox = new Map<string, Buffer>();
+  readonly inbox = new Map<string, InboxRow>();
+  readonly fences = new Map<string, Fence>();
   /** Message ids whose reason is recorded. */
   readonly rejections = new Set<string>();
   readonly sessions = new Set<Session>();
@@ -150,8 +162,16 @@ export class Session {
   #execute(statement: Statement, done: (answer: Answer) => void): void {
     const { name, values } = statement;
     if (name === 'close') this.close();
-    else if (name === 'insert-inbox-keys' && this.#refusal() === undefined) {
-      this.#insertKeys(values[1] as string[], values[2] as Buffer[], [], done);
+    else if (name === 'move-fences' && this.#refusal() === undefined) {
+      this.#moveFences(values[1] as string[], (values[2] as string[]).map(BigInt), [], done);
+    } else if (name === 'insert-inbox-keys' && this.#refusal() === undefined) {
+      const [, keys, hashes, messageIds] = values as [string, string[], Buffer[], string[]];
+      const rows = keys.map((key, index) => ({
+        key,
+        hash: Buffer.from(hashes[index]!),
+        messageId: messageIds[index]!,
+      }));
+      this.#insertKeys(rows, [], done);
     } else if (name === 'insert-effects' && this.#refusal() === undefined) {
       this.#insertEffects(JSON.parse(String(values[0])) as Work[], done);
     } else done(this.#answer(statement));
@@ -165,16 +185,17 @@ export class Session {
       this.#end();
       return { rows: [] };
     }
-    if (name === 'probe') return { rows: [{ writable: this.#server.health !== 'read-only' }] };
-    if (name === 'select-inbox-hashes' && this.transaction?.isFailed !== true) {
-      return this.#knownHashes(values[1] as string[]);
+    if (name === 'select-inbox-keys' && this.transaction?.isFailed !== true) {
+      return this.#knownKeys(values[1] as string[]);
     }
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
+    if (name === 'upsert-probe') return { rows: [] };
     if (name !== 'insert-rejection') {
       throw new Error(`the model of PostgreSQL does not know this statement: ${name}`);
     }
     this.#server.rejections.add(String(values[1]));
+    if (values[5] !== null) this.#halt(String(values[5]), String(values[1]));
     return { rows: [] };
   }
 
@@ -191,6 +212,7 @@ export class Session {
     this.transaction = {
       worker: this.worker,
       keys: new Map(),
+      fences: new Map(),
       effects: [],
       locks: new Set(),
       isFailed: false,
@@ -202,9 +224,10 @@ export class Session {
   /** A transaction that failed is rolled back, and the server answers without an error. */
   #commit(): Answer {
     const { transaction } = this;
-    const { inbox, witness, scheduler } = this.#server;
+    const { inbox, fences, witness, scheduler } = this.#server;
     if (transaction !== undefined && !transaction.isFailed) {
-      for (const [key, payloadHash] of transaction.keys) inbox.set(key, payloadHash);
+      for (const [key, row] of transaction.keys) inbox.set(key, row);
+      for (const [group, fence] of transaction.fences) fences.set(group, fence);
       scheduler.trace(`committed ${this.worker} ${[...transaction.keys.keys()].join(' ')}`);
       witness.committed(transaction);
     }
@@ -212,30 +235,56 @@ export class Session {
     return { rows: [] };
   }
 
-  #knownHashes(keys: readonly string[]): Answer {
+  #knownKeys(keys: readonly string[]): Answer {
     const rows = keys.flatMap((key) => {
-      const hash = this.transaction?.keys.get(key) ?? this.#server.inbox.get(key);
-      return hash === undefined ? [] : [{ key, payload_hash: Buffer.from(hash) }];
+      const row = this.transaction?.keys.get(key) ?? this.#server.inbox.get(key);
+      return row === undefined ? [] : [{ key, payload_hash: Buffer.from(row.hash), message_id: row.messageId }];
     });
     return { rows };
   }
 
-  #insertKeys(keys: string[], hashes: Buffer[], rows: { key: string }[], done: (answer: Answer) => void): void {
+  /** Waits for the group's row, moves its fence forward, and tells where it stood. */
+  #moveFences(groups: string[], sequences: bigint[], rows: unknown[], done: (answer: Answer) => void): void {
     const transaction = this.#own();
-    const key = keys[0];
-    if (key === undefined) {
+    const [group, ...others] = groups;
+    const [sequence, ...otherSequences] = sequences;
+    if (group === undefined || sequence === undefined) return done({ rows });
+    this.#lock(`fence ${group}`, done, () => {
+      const before = this.#server.fences.get(group);
+      const furthest = before === undefined || sequence > before.sequence ? sequence : before.sequence;
+      const haltedBy = before?.haltedBy ?? null;
+      transaction.fences.set(group, { sequence: haltedBy === null || !before ? furthest : before.sequence, haltedBy });
+      const previous = before === undefined ? null : String(before.sequence);
+      const row = { message_group: group, previous_sequence: previous, halted_by: haltedBy };
+      this.#moveFences(others, otherSequences, [...rows, row], done);
+    });
+  }
+
+  #halt(group: string, messageId: string): void {
+    const before = this.#server.fences.get(group) ?? { sequence: -1n, haltedBy: null };
+    this.#server.fences.set(group, { ...before, haltedBy: before.haltedBy ?? messageId });
+  }
+
+  #insertKeys(
+    keyed: readonly (InboxRow & { readonly key: string })[],
+    rows: { key: string }[],
+    done: (answer: Answer) => void,
+  ): void {
+    const transaction = this.#own();
+    const [first, ...others] = keyed;
+    if (first === undefined) {
       done({ rows });
       return;
     }
+    const { key } = first;
     const next = () => {
       if (this.isOpen && this.transaction === transaction && !transaction.isFailed) {
-        this.#insertKeys(keys.slice(1), hashes.slice(1), rows, done);
+        this.#insertKeys(others, rows, done);
       }
     };
     const { scheduler, random } = this.#server;
     const goOn = () => {
-      const isLast = keys.length === 1;
-      if (!isLast && random.chance(PAUSE_BETWEEN_KEYS.chance)) {
+      if (others.length > 0 && random.chance(PAUSE_BETWEEN_KEYS.chance)) {
         scheduler.after(random.uniform(0, PAUSE_BETWEEN_KEYS.ms), next);
       } else next();
     };
@@ -247,7 +296,7 @@ export class Session {
         if (isThere()) {
           this.#unlock(`key ${key}`);
         } else {
-          transaction.keys.set(key, Buffer.from(hashes[0]!));
+          transaction.keys.set(key, first);
           rows.push({ key });
         }
         goOn();

@@ -6,7 +6,7 @@
  * Holds always, as in pg: queries on a connection are answered in their order; a query ends by its timeout; at most
  * four connections, and who waits for one waits for five seconds at most.
  */
-import type pg from 'pg';
+import type { Connections } from '../../workers/store/renewed-pool.ts';
 import type { Configuration } from './configuration.ts';
 import { DATABASE_FAULTS, type DatabaseFault } from './faults.ts';
 import {
@@ -45,22 +45,52 @@ export interface DatabaseSurroundings {
   readonly commitSent: (process: Incarnation, transaction: Transaction) => void;
 }
 
-export class PoolModel {
+/** The pools that one worker has opened: a new one after every sign of an outage. */
+export class PoolModels {
   readonly #around: DatabaseSurroundings;
   readonly #process: Incarnation;
-  readonly #idle: ConnectionModel[] = [];
-  readonly #waiting: { readonly give: (connection: ConnectionModel) => void }[] = [];
-  readonly #open = new Set<ConnectionModel>();
-  #opening = 0;
+  readonly #pools: PoolModel[] = [];
 
   constructor(around: DatabaseSurroundings, process: Incarnation) {
     this.#around = around;
     this.#process = process;
   }
 
-  /** The store uses `connect`, `query` and `release` alone: the rest of pg's pool is not there. */
-  get asPool(): pg.Pool {
-    return this as unknown as pg.Pool;
+  open(): Connections {
+    const pool = new PoolModel(this.#around, this.#process);
+    this.#pools.push(pool);
+    return pool.asPool;
+  }
+
+  /** The process is gone: the server hears of it soon, or by its own timeouts. */
+  abandon(): void {
+    for (const pool of this.#pools) pool.abandon();
+  }
+}
+
+class PoolModel {
+  readonly #around: DatabaseSurroundings;
+  readonly #process: Incarnation;
+  readonly #idle: ConnectionModel[] = [];
+  readonly #waiting: { readonly give: (connection: ConnectionModel) => void }[] = [];
+  readonly #open = new Set<ConnectionModel>();
+  #opening = 0;
+  #isEnded = false;
+
+  constructor(around: DatabaseSurroundings, process: Incarnation) {
+    this.#around = around;
+    this.#process = process;
+  }
+
+  /** The store uses `connect`, `query`, `end` and `release` alone: the rest of pg's pool is not there. */
+  get asPool(): Connections {
+    return this as unknown as Connections;
+  }
+
+  /** Idle connections are closed, and those in use when they are given back. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    for (const connection of this.#idle.splice(0)) connection.end();
   }
 
   get connections(): number {
@@ -144,6 +174,7 @@ export class PoolModel {
   }
 
   #released(connection: ConnectionModel): void {
+    if (this.#isEnded) return connection.end();
     const waiter = this.#waiting.shift();
     if (waiter === undefined) this.#idle.push(connection);
     else waiter.give(connection);
@@ -322,6 +353,7 @@ class ConnectionModel {
 }
 
 function statementOf(query: Query): Statement {
-  if (typeof query !== 'string') return { name: query.name ?? query.text, values: query.values ?? [] };
-  return { name: query.startsWith('select not pg_is_in_recovery()') ? 'probe' : query, values: [] };
+  return typeof query === 'string'
+    ? { name: query, values: [] }
+    : { name: query.name ?? query.text, values: query.values ?? [] };
 }

@@ -229,6 +229,7 @@ function received({ handle, message }: Receipt) {
       ApproximateReceiveCount: String(message.receipts.length),
       SentTimestamp: String(message.sentAtMs),
       MessageGroupId: message.group,
+      SequenceNumber: String(message.sent.index + 1).padStart(20, '0'),
     },
     MessageAttributes: {},
   };

@@ -128,13 +128,13 @@ export class Consumer<Payload> {
 
   /** Ends after `stop`, when everything is settled or the drain's deadline has passed. */
   async run(): Promise<DrainReport> {
-    void this.#keeper.keep(this.#finished.signal);
     while (!this.#stopping.signal.aborted) {
       while (this.#mayReceive()) this.#startPoll();
       await this.#woken();
     }
     const report = await this.#drained();
     this.#finished.abort();
+    this.#keeper.end();
     return report;
   }
 
@@ -224,7 +224,9 @@ export class Consumer<Payload> {
       await this.#pollFailed(error);
     }
     const deliveries = this.#hand.received(messages, requestSentAtMs);
+    if (deliveries.length === 0) return;
     telemetry.count('received', deliveries.length);
+    this.#keeper.watch(this.#hand.leases.firstDueAtMs(requestSentAtMs));
     if (this.#stopping.signal.aborted) {
       await this.#settling.giveBack(deliveries, () => 0);
     } else {

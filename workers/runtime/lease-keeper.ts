@@ -2,16 +2,19 @@
  * Keeps the leases of everything that this worker holds: what is being written, what waits for its turn, and what is
  * being deleted.
  *
- * One timer for all. Extensions go out ten in a call, all calls at once, so that one that hangs does not let the leases
- * behind it end. Each asks for the whole visibility timeout again, counted from the call: absolute, never added up.
+ * One timer for all, set for the lease that is due first. Extensions go out ten in a call, all calls at once, so that
+ * one that hangs does not let the leases behind it end. Each asks for the whole visibility timeout again, counted from
+ * the call: absolute, never added up.
+ *
+ * Holds always: as long as something is held the timer is set, until `end`.
  */
 import type { Logger } from 'pino';
 import type { LeaseTable } from './lease-table.ts';
 import { MESSAGES_PER_RECEIVE_MAX, type QueueClient } from './queue-client.ts';
-import { type Surroundings, sleep } from './surroundings.ts';
+import type { Surroundings, Timer } from './surroundings.ts';
 
-/** How often leases are looked at; the shortest is extended when 30 s of it are left. */
-const LEASE_CHECK_MS = 1_000;
+/** An extension that failed is tried again after this; the shortest lease has 30 s left then. */
+const CHECK_MS_MIN = 1_000;
 
 export interface LeaseKeeperOptions {
   readonly leases: LeaseTable;
@@ -24,18 +27,30 @@ export interface LeaseKeeperOptions {
 
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
+  #timer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  /** Extensions are on their way: when they are answered, the next time is known. */
+  #isChecking = false;
+  #isOver = false;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
   }
 
-  /** Until the signal aborts: what is left then is for others, and soon. */
-  async keep(signal: AbortSignal): Promise<void> {
-    const { surroundings, leases, visibilityTimeoutSeconds } = this.#options;
-    while (!signal.aborted) {
-      await sleep(surroundings, LEASE_CHECK_MS, signal);
-      if (!signal.aborted) await this.extend(leases.due(surroundings.monotonicMs()), visibilityTimeoutSeconds);
-    }
+  /** There are new leases, which may be due before those that are there. */
+  watch(dueAtMs: number | undefined): void {
+    if (this.#isOver || this.#isChecking || dueAtMs === undefined) return;
+    if (this.#timer !== undefined && this.#timer.atMs <= dueAtMs) return;
+    this.#timer?.timer.cancel();
+    const { surroundings } = this.#options;
+    const afterMs = Math.max(CHECK_MS_MIN, dueAtMs - surroundings.monotonicMs());
+    const timer = surroundings.after(afterMs, () => void this.#check());
+    this.#timer = { atMs: dueAtMs, timer };
+  }
+
+  /** What is still held is for others, and soon. */
+  end(): void {
+    this.#isOver = true;
+    this.#timer?.timer.cancel();
   }
 
   /** To so many seconds from now. What cannot be extended is tried again as long as its lease lasts. */
@@ -45,6 +60,15 @@ export class LeaseKeeper {
       calls.push(this.#extendBatch(receiptHandles.slice(start, start + MESSAGES_PER_RECEIVE_MAX), seconds));
     }
     await Promise.all(calls);
+  }
+
+  async #check(): Promise<void> {
+    const { leases, surroundings, visibilityTimeoutSeconds } = this.#options;
+    this.#timer = undefined;
+    this.#isChecking = true;
+    await this.extend(leases.due(surroundings.monotonicMs()), visibilityTimeoutSeconds);
+    this.#isChecking = false;
+    this.watch(leases.dueAtMs);
   }
 
   async #extendBatch(receiptHandles: readonly string[], seconds: number): Promise<void> {

@@ -71,13 +71,25 @@ export class LeaseTable {
     for (const [receiptHandle, lease] of this.#leases) {
       if (lease.state !== 'held') continue;
       if (lease.deadlineMs <= nowMs) this.lost(receiptHandle);
-      else if (
-        lease.deadlineMs - nowMs <= this.#visibilityTimeoutMs / 2 &&
-        this.#mayLast(lease, nowMs + this.#visibilityTimeoutMs)
-      )
+      else if (this.#dueAtMs(lease) <= nowMs && this.#mayLast(lease, nowMs + this.#visibilityTimeoutMs)) {
         due.push(receiptHandle);
+      }
     }
     return due;
+  }
+
+  /** When to look at them again; undefined when none is held. */
+  get dueAtMs(): number | undefined {
+    let dueAtMs: number | undefined;
+    for (const lease of this.#leases.values()) {
+      if (lease.state === 'held') dueAtMs = Math.min(dueAtMs ?? Number.POSITIVE_INFINITY, this.#dueAtMs(lease));
+    }
+    return dueAtMs;
+  }
+
+  /** When a lease is due whose request was sent then. */
+  firstDueAtMs(requestSentAtMs: number): number {
+    return requestSentAtMs + this.#visibilityTimeoutMs / 2;
   }
 
   /** Those of them that SQS would let last so long from now. */
@@ -113,6 +125,12 @@ export class LeaseTable {
 
   released(receiptHandle: string): void {
     assert(this.#leases.delete(receiptHandle), 'only a leased message is released');
+  }
+
+  /** Half of its time before its end; at its end, where it may not be extended. */
+  #dueAtMs(lease: Lease): number {
+    const dueAtMs = lease.deadlineMs - this.#visibilityTimeoutMs / 2;
+    return this.#mayLast(lease, dueAtMs + this.#visibilityTimeoutMs) ? dueAtMs : lease.deadlineMs;
   }
 
   #mayLast({ receivedAtMs }: Lease, untilMs: number): boolean {
