@@ -37,6 +37,12 @@ export interface Configuration {
   readonly reused: number;
   /** Messages that only SQS can move away: from a newer producer, or with a bug in the write function. */
   readonly doomed: number;
+  /** Messages that end the process which writes them. */
+  readonly poison: number;
+  /** Whether a rejected message halts its group. */
+  readonly halts: boolean;
+  /** How often the machines' clocks are set, by up to an hour. */
+  readonly clockJumps: number;
 }
 
 export function drawConfiguration(seed: number): Configuration {
@@ -45,11 +51,13 @@ export function drawConfiguration(seed: number): Configuration {
   const family = (share: number, rate: number) => (faulty && random.chance(share) ? rate * random.uniform(0.2, 1) : 0);
   const workload = (share: number, rate: number) => (random.chance(share) ? rate : 0);
   const large = random.chance(0.1);
+  const fifo = random.chance(0.5);
+  const halts = fifo && random.chance(0.15);
   return {
     seed,
-    fifo: random.chance(0.5),
+    fifo,
     workers: random.between(1, 3),
-    messages: large ? random.between(40, 150) : random.between(4, 20),
+    messages: large ? random.between(40, 120) : random.between(4, 20),
     groups: random.between(1, 5),
     visibilityTimeoutSeconds: random.pick([60, 60, 120]),
     maxReceiveCount: random.pick([3, 5, 5]),
@@ -65,8 +73,12 @@ export function drawConfiguration(seed: number): Configuration {
     drains: random.chance(0.3) ? random.between(1, 4) : 0,
     invalid: workload(0.4, 0.15),
     refused: workload(0.4, 0.15),
-    repeated: workload(0.4, 0.15),
-    reused: workload(0.3, 0.1),
-    doomed: workload(0.06, 0.1),
+    // Which of two messages with one key is stored, and which halts the group, would be anyone's guess.
+    repeated: halts ? 0 : workload(0.4, 0.15),
+    reused: halts ? 0 : workload(0.3, 0.1),
+    doomed: halts ? 0 : workload(0.06, 0.1),
+    poison: halts ? 0 : workload(0.06, 0.1),
+    halts,
+    clockJumps: random.chance(0.1) ? random.between(1, 3) : 0,
   };
 }

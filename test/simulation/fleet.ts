@@ -20,7 +20,7 @@ import { Fate, Incarnation } from './process.ts';
 import { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { SqsClientModel, type SqsSurroundings } from './sqs-client.ts';
-import { BUG, type Work } from './workload.ts';
+import { BUG, POISON, type Work } from './workload.ts';
 
 /** How long it takes until a worker that ended is replaced. */
 const RESTART_MS_MAX = 30_000;
@@ -32,19 +32,30 @@ const DRAIN_TOLERANCE_MS = 10;
 
 const log = pino({ level: 'silent' });
 
-const definition: WorkerDefinition<Work> = {
-  name: 'simulated',
-  message: {
-    name: 'work',
-    version: 1,
-    payload: z.object({ id: z.string(), group: z.string(), place: z.int().min(0), value: z.string() }),
-  },
-  key: ({ id }) => id,
-  write: async (transaction, works) => {
-    if (works.some(({ value }) => value === BUG)) throw new TypeError('a bug in the write function');
-    await transaction.query({ name: 'insert-effects', text: 'insert-effects', values: [JSON.stringify(works)] });
-  },
-};
+const NAME = 'simulated';
+const JUMP_MS_MAX = 3_600_000;
+
+/** A worker as a person would write it; whoever writes poison ends the process. */
+function definitionFor(halts: boolean, crash: () => void): WorkerDefinition<Work> {
+  return {
+    name: NAME,
+    message: {
+      name: 'work',
+      version: 1,
+      payload: z.object({ id: z.string(), group: z.string(), place: z.int().min(0), value: z.string() }),
+    },
+    key: ({ id }) => id,
+    onRejection: halts ? 'halt' : 'skip',
+    write: async (transaction, works) => {
+      if (works.some(({ value }) => value === BUG)) throw new TypeError('a bug in the write function');
+      await transaction.query({ name: 'insert-effects', text: 'insert-effects', values: [JSON.stringify(works)] });
+      if (works.some(({ value }) => value === POISON)) {
+        crash();
+        await new Promise(() => {});
+      }
+    },
+  };
+}
 
 interface Running {
   readonly process: Incarnation;
@@ -89,6 +100,9 @@ export class Fleet {
       const withinMs = Math.max(configuration.faultsEndMs, configuration.sendingMs, DRAINS_WITHIN_MS);
       scheduler.at(this.#random.uniform(0, withinMs), () => this.#stopAny());
     }
+    for (let index = 0; index < configuration.clockJumps; index += 1) {
+      scheduler.at(this.#random.uniform(0, configuration.faultsEndMs), () => this.#setClock());
+    }
   }
 
   /** Everyone drains; nobody is started again. */
@@ -105,13 +119,18 @@ export class Fleet {
     judge.incarnations.set(process.name, process);
     scheduler.trace(`start ${process.name}`);
     const telemetry = new Telemetry(
-      definition.name,
+      NAME,
       () => {},
       () => scheduler.nowMs,
     );
     const suffix = configuration.fifo ? '.fifo' : '';
     const pools = new PoolModels({ ...database, fate: this.#fate }, process);
-    const consumer = consumerFor(definition, {
+    const poisoned = () => {
+      this.#around.count('crash by poison');
+      judge.poisoned(process);
+      this.#gone(running);
+    };
+    const consumer = consumerFor(definitionFor(configuration.halts, poisoned), {
       queue: new SqsQueue({
         queueUrl: `http://sqs/1/work${suffix}`,
         deadLetterQueueUrl: `http://sqs/1/work-dlq${suffix}`,
@@ -132,6 +151,7 @@ export class Fleet {
       log,
       surroundings: this.#surroundings(process),
     });
+    process.placesTaken = () => consumer.gauges.placesTaken;
     const running: Running = { process, pools, consumer, stopped: undefined };
     this.#running.add(running);
     consumer.run().then(
@@ -153,6 +173,11 @@ export class Fleet {
       after: (ms, ring) => scheduler.deliver(process, ms, ring),
       random: () => random.next(),
     };
+  }
+
+  #setClock(): void {
+    this.#around.count('the clock is set');
+    this.#wallOffsetMs = this.#random.uniform(-JUMP_MS_MAX, JUMP_MS_MAX);
   }
 
   #crash(process: Incarnation): void {
@@ -203,6 +228,13 @@ export class Fleet {
     if (stopped === undefined) judge.violated('worker lives', `${process.name} ended without being told to`);
     else if (scheduler.nowMs > Math.max(deadlineMs, process.pausedUntilMs) + DRAIN_TOLERANCE_MS) {
       judge.violated('drain', `${process.name} ended ${(scheduler.nowMs - deadlineMs) / 1000} s after its deadline`);
+    }
+    const { placesTaken } = running.consumer.gauges;
+    if (placesTaken !== report.unsettled + running.process.pollsUnderWay * 10) {
+      judge.violated(
+        'bounds',
+        `${process.name} ended with ${placesTaken} places taken by ${report.unsettled} messages`,
+      );
     }
     if (configuration.faultsEndMs === 0 && report.unsettled > 0) {
       judge.violated('drain', `${process.name} left ${report.unsettled} messages although nothing was wrong`);

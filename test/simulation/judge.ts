@@ -9,7 +9,7 @@ import type { DatabaseWitness, PostgresModel, Transaction } from './postgres-mod
 import type { Incarnation } from './process.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { DeadLetterCopy, QueueWitness, Receipt, SqsModel, StoredMessage } from './sqs-model.ts';
-import type { Sent, Work } from './workload.ts';
+import { POISON, type Sent, type Work } from './workload.ts';
 
 export type Invariant =
   /** At most one committed effect per key, and equal to what a payload of that key says. */
@@ -47,8 +47,6 @@ export interface Violation {
 /** As poller-control.ts and admission.ts have them. */
 const POLLS_MAX = 16;
 const MESSAGES_IN_PROCESS_MAX = 400;
-/** As consumer.ts has it: the leases of those behind a suspect last so many visibility timeouts. */
-const LEASES_BEHIND_SUSPECT = 5;
 /** A bisection that is under way when the first connection is refused is carried to its end. */
 const NOTICE_MS = 20_000;
 /** As settlement.ts has it. */
@@ -71,6 +69,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
   readonly #givenBack = new Set<Receipt>();
   /** Groups of which the queue showed a message although an earlier one was delayed. */
   readonly #passedByQueue = new Set<string>();
+  #poisonings = 0;
   readonly #deletes = new Map<Receipt, { asked: number; failedAtMs: number | undefined }>();
 
   constructor(scheduler: Scheduler, configuration: Configuration, count: (what: string) => void) {
@@ -89,6 +88,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const process = this.incarnations.get(worker);
     const polls = process?.pollsUnderWay ?? 0;
     if (polls > POLLS_MAX) this.violated('bounds', `${worker} has ${polls} polls under way`);
+    const places = process?.placesTaken() ?? 0;
+    if (places > MESSAGES_IN_PROCESS_MAX) this.violated('bounds', `${worker} has ${places} places taken`);
     if (process !== undefined && this.#knowsOfOutage(process, askedAtMs)) {
       this.violated('outage', `${worker} receives ${message.messageId} although it knows that the database is away`);
     }
@@ -100,7 +101,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
 
   changeAsked(receipt: Receipt, seconds: number): void {
     const { visibilityTimeoutSeconds } = this.#configuration;
-    const isExtension = [1, LEASES_BEHIND_SUSPECT].some((times) => seconds === times * visibilityTimeoutSeconds);
+    // Those that are set apart from a suspect get several leases at once.
+    const isExtension = seconds > 0 && seconds % visibilityTimeoutSeconds === 0;
     if (!isExtension) this.#givenBack.add(receipt);
     else if (this.#givenBack.has(receipt)) {
       this.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
@@ -109,6 +111,12 @@ export class Judge implements QueueWitness, DatabaseWitness {
 
   malformed(worker: string, code: string): void {
     this.violated('bounds', `${worker} sends a batch that SQS refuses: ${code}`);
+  }
+
+  /** The process ended by what it wrote; what else it had in hand comes again, a bounded number of times. */
+  poisoned(process: Incarnation): void {
+    process.poisonedAtMs = this.#scheduler.nowMs;
+    this.#poisonings += 1;
   }
 
   deleteSent(receipt: Receipt): void {
@@ -320,7 +328,17 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const fromMs = receipt.atMs - FAULT_REACH_MS;
     const toMs = next?.atMs ?? this.#scheduler.nowMs;
     const isInOutage = this.outages.some((outage) => outage.toMs >= fromMs && outage.fromMs <= toMs);
-    return isInOutage || this.#isFaulted(receipt, toMs);
+    return isInOutage || this.#isFaulted(receipt, toMs) || this.#isPoisonedByOneOfMany(receipt);
+  }
+
+  /**
+   * One poison costs a healthy message a receive for each of the two times when nobody suspects it, and one more. Of many
+   * each does, so that they can add up to the limit.
+   */
+  #isPoisonedByOneOfMany({ worker }: Receipt): boolean {
+    const { maxReceiveCount } = this.#configuration;
+    const poisons = this.queue.messages.filter(({ sent }) => sent.work.value === POISON).length;
+    return (poisons > 1 || maxReceiveCount < 5) && this.incarnations.get(worker)?.poisonedAtMs !== undefined;
   }
 
   /** Whether something was done to the worker that held it. */

@@ -15,6 +15,10 @@ export class Incarnation implements Process {
   /** When something was done to it, or it was told to stop. */
   readonly faultsAtMs: number[] = [];
   pollsUnderWay = 0;
+  /** Messages that are in it or may be on their way to it. */
+  placesTaken: () => number = () => 0;
+  /** When it ended by what it wrote. */
+  poisonedAtMs: number | undefined;
   /** Ends a poll at the queue, as a closed socket does. */
   readonly hangUps = new Set<() => void>();
   /** Since when every connection was refused to it; undefined once a statement is answered. */

@@ -7,6 +7,9 @@ import { addReport, emptyReport, type Report, reportSchema } from './tally.ts';
 
 const RUN_SCHEDULES = fileURLToPath(new URL('./run-schedules.ts', import.meta.url));
 
+/** Schedules leave much garbage that is young, and throw many errors that nobody reads. */
+const NODE_OPTIONS = ['--max-semi-space-size=64', '--stack-trace-limit=0'];
+
 export interface Order {
   readonly firstSeed: number;
   readonly schedules: number;
@@ -20,7 +23,7 @@ export interface Order {
 
 /** In one process. @throws Error when the process fails, with what it wrote. */
 export async function runInProcess(order: Order, onReport: (report: Report) => void = () => {}): Promise<Report> {
-  const child = spawn(process.execPath, [RUN_SCHEDULES, JSON.stringify(order)], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS, RUN_SCHEDULES, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', order.traced === true ? 'inherit' : 'pipe'],
   });
   let complaint = '';

@@ -13,6 +13,8 @@ export interface Work {
 
 /** What the write function of the simulated worker throws upon: a bug in the program. */
 export const BUG = 'bug';
+/** What ends the process that writes it. */
+export const POISON = 'poison';
 
 export type Fate =
   /** Stored once per key; where a key was used for two payloads, one of them is, and the other is rejected. */
@@ -20,6 +22,8 @@ export type Fate =
   | 'stored or KeyReused'
   | 'InvalidMessage'
   | 'RefusedByDatabase'
+  /** Behind one that is rejected, where that halts the group. */
+  | 'GroupHalted'
   /** Never succeeds with this worker and is not rejected: SQS moves it after as many receives as the limit. */
   | 'moved';
 
@@ -50,7 +54,7 @@ export function drawWorkload(configuration: Configuration, random: Random): Sent
       sent.push({ index: sent.length, fate, work, body, sendAtMs });
     const earlier = sent.length > 0 ? random.pick(sent) : undefined;
     const draw = random.next();
-    const { invalid, refused, repeated, reused, doomed } = configuration;
+    const { invalid, refused, repeated, reused, doomed, poison } = configuration;
     if (draw < invalid) add('InvalidMessage', ...invalidWork(fresh('invalid'), random));
     else if (draw < invalid + refused) add('RefusedByDatabase', fresh(random.pick(REFUSED_STATES)));
     else if (draw < invalid + refused + doomed) {
@@ -64,9 +68,20 @@ export function drawWorkload(configuration: Configuration, random: Random): Sent
         if (each.work.id === id) sent[index] = { ...each, fate: 'stored or KeyReused' };
       });
       add('stored or KeyReused', { ...fresh(`other ${sent.length}`), id, group: earlier.work.group });
-    } else add('stored', fresh(`value ${random.between(0, 99)}`));
+    } else if (draw > 1 - poison) add('moved', fresh(POISON));
+    else add('stored', fresh(`value ${random.between(0, 99)}`));
   }
-  return sent;
+  return configuration.halts ? haltedAfterRejections(sent) : sent;
+}
+
+function haltedAfterRejections(sent: readonly Sent[]): Sent[] {
+  const halted = new Set<string>();
+  return sent.map((each) => {
+    if (halted.has(each.work.group))
+      return { ...each, fate: each.fate === 'InvalidMessage' ? each.fate : 'GroupHalted' };
+    if (each.fate === 'InvalidMessage' || each.fate === 'RefusedByDatabase') halted.add(each.work.group);
+    return each;
+  });
 }
 
 function bodyOf(work: unknown, version = 1): string {

@@ -6,8 +6,8 @@
  * a group is in one batch at a time.
  *
  * A message that was received three times or more is a suspect: it may be what ended the process before. It is handled
- * alone, when everything else in hand is done, so that its end does not raise the receive counts of healthy messages
- * until they are dead too. Those that were received less often go first.
+ * alone, when everything else in hand is done, so that it does not drag healthy messages along each time. Those that
+ * were received less often go first.
  *
  * Holds always: at most `batches` are under way; while a suspect is, it is the only one; of a group nothing is taken
  * before what came earlier. Only the consumer changes it. Times are milliseconds on the monotonic clock.
@@ -82,6 +82,11 @@ export class Batcher<Item extends Batchable> {
   /** Those that wait behind what is under way or about to be, in their order. */
   waitingIn(chain: string): readonly Item[] {
     return this.#chains.get(chain)?.waiting ?? [];
+  }
+
+  /** Everything that waits, chain by chain. */
+  get waitingByChain(): (readonly Item[])[] {
+    return [...this.#chains.values()].map(({ waiting }) => waiting);
   }
 
   add(item: Item): void {

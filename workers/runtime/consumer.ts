@@ -37,10 +37,13 @@ const DRAIN_SECONDS_FOR_IDLE_POLLS = 25;
 /** What is left of a drain for giving back what was not begun; of a short drain, a quarter. */
 const RETURN_MS = 5_000;
 /**
- * The leases of those behind a suspect last this many visibility timeouts, so that one that ends its process comes
- * again alone, as often as it takes until SQS moves it.
+ * While a suspect is handled, the leases of all others last this many visibility timeouts and more, one more for each
+ * chain: if the suspect ends the process, it comes again first and alone, as often as it takes until SQS moves it, and
+ * the others come later, each apart, and cost one receive instead of one for each end.
  */
 const LEASES_BEHIND_SUSPECT = 5;
+/** No lease lasts longer than this many visibility timeouts: nobody waits for hours after a crash. */
+const LEASES_APART_MAX = 25;
 
 export interface ConsumerOptions<Payload> {
   readonly queue: QueueClient;
@@ -166,8 +169,12 @@ export class Consumer<Payload> {
   }
 
   /** What the metrics tell of this moment. */
-  get gauges(): { breakerOpen: number; messagesInProcess: number } {
-    return { breakerOpen: this.#outage.state === 'closed' ? 0 : 1, messagesInProcess: this.#hand.size };
+  get gauges(): { breakerOpen: number; messagesInProcess: number; placesTaken: number } {
+    return {
+      breakerOpen: this.#outage.state === 'closed' ? 0 : 1,
+      messagesInProcess: this.#hand.size,
+      placesTaken: this.#admission.taken,
+    };
   }
 
   async #drained(): Promise<DrainReport> {
@@ -267,7 +274,7 @@ export class Consumer<Payload> {
   }
 
   async #process(batch: readonly Delivery[]): Promise<void> {
-    await this.#protectThoseBehind(batch);
+    await this.#setOthersApart();
     const decisions = await this.#attempts.decide(batch);
     const held = decisions.find(({ outcome }) => outcome.name === 'held')?.outcome;
     if (held?.name === 'held') this.#outage.began(held.reason);
@@ -291,17 +298,22 @@ export class Consumer<Payload> {
     this.#wake();
   }
 
-  /** If a suspect ends this process, it must come again before those behind it do, and alone. */
-  async #protectThoseBehind(batch: readonly Delivery[]): Promise<void> {
-    const [suspect] = batch;
-    if (suspect === undefined || !this.#batcher.isSuspectUnderWay) return;
-    const behind = this.#batcher.waitingIn(suspect.chain).filter((delivery) => this.#hand.holds(delivery));
-    const seconds = this.#options.facts.visibilityTimeoutSeconds * LEASES_BEHIND_SUSPECT;
-    const handles = behind.map(({ message }) => message.receiptHandle);
-    await this.#keeper.extend(
-      this.#hand.leases.thatMayLast(handles, seconds, this.#options.surroundings.monotonicMs()),
-      seconds,
-    );
+  /** If a suspect ends this process, it must come again before the others do, and they apart from each other. */
+  async #setOthersApart(): Promise<void> {
+    if (!this.#batcher.isSuspectUnderWay) return;
+    const { facts, surroundings } = this.#options;
+    const extensions: Promise<void>[] = [];
+    let leases = LEASES_BEHIND_SUSPECT;
+    for (const waiting of this.#batcher.waitingByChain) {
+      const seconds = leases * facts.visibilityTimeoutSeconds;
+      const near = waiting.filter((delivery) => !delivery.isApart && this.#hand.holds(delivery));
+      const handles = near.map(({ message }) => message.receiptHandle);
+      for (const delivery of near) delivery.isApart = true;
+      const lasting = this.#hand.leases.thatMayLast(handles, seconds, surroundings.monotonicMs());
+      extensions.push(this.#keeper.extend(lasting, seconds));
+      if (near.length > 0) leases = Math.min(leases + 1, LEASES_APART_MAX);
+    }
+    await Promise.all(extensions);
   }
 
   /** For a database that stays away, and for a drain that comes to its end. What is being written is waited for. */

@@ -43,7 +43,7 @@ export class Telemetry {
   #distributions = new Map<DistributionName, Distribution>();
   #operations = new Map<SqsOperation, Distribution>();
   /** What the worker is doing at the moment; the consumer sets it. */
-  gauges = { breakerOpen: 0, messagesInProcess: 0 };
+  gauges: Readonly<Record<'breakerOpen' | 'messagesInProcess', number>> = { breakerOpen: 0, messagesInProcess: 0 };
 
   constructor(worker: string, writeLine: (line: string) => void, monotonicMs: () => number) {
     this.#worker = worker;
