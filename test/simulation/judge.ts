@@ -188,7 +188,16 @@ export class Judge implements QueueWitness, DatabaseWitness {
       return true;
     }
     if (errorClass === 'OutOfOrder') return this.#isPassed(message);
+    if (errorClass === 'GroupHalted') return this.#isHalted(message);
     return false;
+  }
+
+  /** Whether a message before it in its group was rejected, where that halts a group. */
+  #isHalted({ sent, group }: StoredMessage): boolean {
+    if (!this.#configuration.halts) return false;
+    return this.queue.messages.some(
+      (other) => other.group === group && other.sent.index < sent.index && this.#copied.has(other.messageId),
+    );
   }
 
   /** Whether a later message of its group was committed while this one was still there, for a reason that counts. */
@@ -220,6 +229,9 @@ export class Judge implements QueueWitness, DatabaseWitness {
     for (const work of transaction.effects) {
       const meant = this.queue.messages.filter(({ sent }) => isSame(sent.work, work) && sent.fate.startsWith('stored'));
       if (meant.length === 0) this.violated('effect', `${work.id} was committed with what no valid payload says`);
+      if (meant.some((message) => this.#isHalted(message))) {
+        this.violated('order', `${work.id} was committed although its group is halted`);
+      }
       if (this.#effects.has(work.id)) this.violated('effect', `${work.id} was committed twice`);
       if (!transaction.keys.has(work.id)) this.violated('effect', `${work.id} was committed without its key`);
       this.#judgeOrder(meant, together);
@@ -286,7 +298,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
       sum.send += requests.send;
     }
     const receives = new Set(messages.flatMap(({ receipts }) => receipts.map(({ answer }) => answer)));
-    if (sum.delete > 2 * receives.size || sum.changeVisibility > 0 || sum.send !== this.queue.copies.length) {
+    const deletesMax = 2 * receives.size + this.queue.copies.length;
+    if (sum.delete > deletesMax || sum.changeVisibility > 0 || sum.send !== this.queue.copies.length) {
       this.violated('cost', `without faults ${JSON.stringify(sum)} for ${receives.size} receives`);
     }
   }

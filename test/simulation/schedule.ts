@@ -14,6 +14,9 @@ import { drawWorkload, type Sent } from './workload.ts';
 /** As back-off.ts has them: the waits of a message that failed, and of one from a newer producer. */
 const MESSAGE_BACK_OFF_SECONDS = { first: 15, most: 900 };
 const NEWER_BACK_OFF_SECONDS = { first: 300, most: 3_600 };
+/** As consumer.ts has them. */
+const LEASES_BEHIND_SUSPECT = 5;
+const LEASES_APART_MAX = 25;
 /** Locks of lost sessions, probes, restarts and calls that hang, after the faults. */
 const AFTERMATH_MS = 60_000;
 /** Most rounds that a message needs once nothing goes wrong: one for a lease of the past, one for a conflict, one to succeed. */
@@ -101,7 +104,9 @@ function settlingLimit(configuration: Configuration, workload: readonly Sent[]):
   const roundMs = Math.max(visibilityTimeoutSeconds, longest) * 1000 + AFTERMATH_MS;
   // Doomed messages of one group are moved one after the other.
   const rounds = ROUNDS + (maxReceiveCount + 1) * (fifo ? doomed.length : Math.min(1, doomed.length));
-  return Math.max(faultsEndMs, sendingMs) + rounds * roundMs + workload.length * 1_000;
+  // Those in hand beside a suspect when its process ends come again this much later, each apart.
+  const apartMs = Math.min(LEASES_APART_MAX, LEASES_BEHIND_SUSPECT + workload.length) * visibilityTimeoutSeconds * 1000;
+  return Math.max(faultsEndMs, sendingMs) + rounds * roundMs + apartMs + workload.length * 1_000;
 }
 
 function setOutages(

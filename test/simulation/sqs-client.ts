@@ -7,10 +7,14 @@
  */
 import {
   ChangeMessageVisibilityBatchCommand,
+  ChangeMessageVisibilityCommand,
   DeleteMessageBatchCommand,
+  DeleteMessageCommand,
+  GetQueueAttributesCommand,
   ReceiveMessageCommand,
+  type ReceiveMessageCommandInput,
+  SendMessageBatchCommand,
   SendMessageCommand,
-  type SendMessageCommandInput,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import type { SqsCalls } from '../../workers/runtime/queue-client.ts';
@@ -19,10 +23,39 @@ import { ENTRIES_FAIL, SQS_FAULTS, type SqsFault, type SqsOperation } from './fa
 import type { Fate, Incarnation } from './process.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
-import { type EntryFailure, type Receipt, ServiceError, type SqsModel } from './sqs-model.ts';
+import { queueArn, queueAttributes } from './sqs-attributes.ts';
+import { type EntryFailure, type Receipt, ServiceError, type SqsModel, type StoredMessage } from './sqs-model.ts';
+import {
+  batchFault,
+  type Message,
+  messageFault,
+  receiveFault,
+  sendBatchFault,
+  visibilityFault,
+} from './sqs-request-form.ts';
 
 /** What one call does to the queue; it answers at once, except for a receive. */
 type Effect = (answer: (output: unknown) => void, fault: SqsFault) => (() => void) | undefined;
+
+interface HandleEntry {
+  readonly ReceiptHandle?: string | undefined;
+}
+
+interface BatchEntry extends HandleEntry {
+  readonly Id?: string | undefined;
+}
+
+/** The code of a refusal, or what is answered. */
+interface EntryResult {
+  readonly code: string | undefined;
+  readonly output?: object;
+}
+
+/** Nothing that the sender could have done otherwise, though SQS puts a throttled key down to the sender. */
+const SERVICE_FAULTS = [
+  { SenderFault: false, Code: 'InternalError' },
+  { SenderFault: true, Code: 'KmsThrottled' },
+] as const;
 
 /** What became of the call is not heard in time. */
 const UNHEARD: readonly SqsFault[] = [
@@ -34,7 +67,7 @@ const UNHEARD: readonly SqsFault[] = [
 
 export interface SqsSurroundings {
   readonly scheduler: Scheduler;
-  readonly configuration: Configuration;
+  readonly configuration: Pick<Configuration, 'faultsEndMs' | 'sqsFaults'>;
   readonly random: Random;
   readonly fate: Fate;
   readonly model: SqsModel;
@@ -58,40 +91,54 @@ export class SqsClientModel implements SqsCalls {
   destroy(): void {}
 
   #send(command: unknown, signal: AbortSignal | undefined): Promise<unknown> {
-    const sentAtMs = this.#around.scheduler.nowMs;
+    const { model, scheduler } = this.#around;
+    const sentAtMs = scheduler.nowMs;
     if (command instanceof ReceiveMessageCommand) {
-      const wait = command.input.WaitTimeSeconds ?? 0;
-      return this.#call('receive', this.#receive(sentAtMs, wait), signal);
+      return this.#call('receive', this.#receive(command.input, sentAtMs), signal);
     }
     if (command instanceof DeleteMessageBatchCommand) {
-      const entries = (command.input.Entries ?? []).map(({ Id, ReceiptHandle }) => ({ Id, handle: ReceiptHandle }));
-      for (const { handle } of entries) this.#around.model.deleteSent(`${handle}`);
-      return this.#call(
-        'delete',
-        this.#batch(entries, ({ handle }) => this.#around.model.deleteEntry(`${handle}`)),
-      );
+      const { Entries: entries = [] } = command.input;
+      for (const { ReceiptHandle: handle } of entries) model.deleteSent(`${handle}`);
+      return this.#call('delete', this.#batch(entries, this.#delete));
     }
+    if (command instanceof DeleteMessageCommand) {
+      model.deleteSent(`${command.input.ReceiptHandle}`);
+      return this.#call('delete', this.#single(command.input, this.#delete));
+    }
+    const change = (entry: HandleEntry & { VisibilityTimeout?: number | undefined }): EntryResult => {
+      const seconds = entry.VisibilityTimeout ?? 0;
+      const code = visibilityFault(seconds) ?? model.changeEntry(`${entry.ReceiptHandle}`, seconds, sentAtMs);
+      return { code };
+    };
     if (command instanceof ChangeMessageVisibilityBatchCommand) {
-      const entries = (command.input.Entries ?? []).map(({ Id, ReceiptHandle, VisibilityTimeout }) => ({
-        Id,
-        handle: ReceiptHandle,
-        seconds: VisibilityTimeout ?? 0,
-      }));
-      for (const { handle, seconds } of entries) this.#around.model.changeSent(`${handle}`, seconds);
-      const change = (entry: (typeof entries)[number]) =>
-        this.#around.model.changeEntry(`${entry.handle}`, entry.seconds, sentAtMs);
+      const { Entries: entries = [] } = command.input;
+      for (const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } of entries) {
+        model.changeSent(`${handle}`, seconds);
+      }
       return this.#call('changeVisibility', this.#batch(entries, change));
     }
-    if (command instanceof SendMessageCommand) return this.#call('send', this.#copy(command.input));
+    if (command instanceof ChangeMessageVisibilityCommand) {
+      const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } = command.input;
+      model.changeSent(`${handle}`, seconds);
+      return this.#call('changeVisibility', this.#single(command.input, change));
+    }
+    if (command instanceof SendMessageCommand) return this.#call('send', this.#sendOne(command.input));
+    if (command instanceof SendMessageBatchCommand) {
+      const { Entries: entries = [] } = command.input;
+      return this.#call('send', this.#batch(entries, this.#message, sendBatchFault));
+    }
+    if (command instanceof GetQueueAttributesCommand) {
+      return this.#call('describe', this.#describe(command.input.AttributeNames ?? []));
+    }
     throw new Error('the model of SQS does not know this command');
   }
 
   /** A call with its way there, its effect and its way back, each of which can fail. */
-  #call(operation: SqsOperation, effect: Effect, signal?: AbortSignal): Promise<unknown> {
+  #call(operation: SqsOperation | 'describe', effect: Effect, signal?: AbortSignal): Promise<unknown> {
     const { scheduler, random, fate, count } = this.#around;
     const fault = this.#draw(operation);
     const process = this.#process;
-    process.requests[operation] += 1;
+    if (operation !== 'describe') process.requests[operation] += 1;
     scheduler.trace(`${process.name} ${operation} ${fault}`);
     if (operation === 'receive') process.pollsUnderWay += 1;
     return new Promise((resolve, reject) => {
@@ -151,59 +198,103 @@ export class SqsClientModel implements SqsCalls {
     });
   }
 
-  #receive(sentAtMs: number, waitSeconds: number): Effect {
+  #receive(input: ReceiveMessageCommandInput, sentAtMs: number): Effect {
     const { model } = this.#around;
-    return (answer, fault) =>
-      model.receive(this.#process.name, sentAtMs, waitSeconds, (receipts) => {
+    const { MaxNumberOfMessages: messagesMax = 1, WaitTimeSeconds: waitSeconds = model.settings.waitSeconds ?? 0 } =
+      input;
+    const { VisibilityTimeout: visibilityTimeoutSeconds, ReceiveRequestAttemptId: attemptId } = input;
+    const worker = this.#process.name;
+    const request = { worker, sentAtMs, waitSeconds, messagesMax, visibilityTimeoutSeconds, attemptId };
+    return (answer, fault) => {
+      this.#refuse(receiveFault(messagesMax, waitSeconds, visibilityTimeoutSeconds));
+      return model.receive(request, (receipts) => {
         if (UNHEARD.includes(fault)) for (const receipt of receipts) receipt.explained = true;
-        answer({ Messages: receipts.map(received) });
+        answer(receipts.length === 0 ? {} : { Messages: receipts.map((receipt) => received(receipt, input)) });
       });
+    };
+  }
+
+  readonly #delete = ({ ReceiptHandle: handle }: HandleEntry): EntryResult => ({
+    code: this.#around.model.deleteEntry(`${handle}`),
+  });
+
+  /** What workers send goes to the dead-letter queue; a queue that has a name takes what is sent to it. */
+  readonly #message = (message: Message): EntryResult => {
+    const { model } = this.#around;
+    const code = messageFault(message, model.settings);
+    if (code !== undefined) return { code };
+    const {
+      MessageBody: body = '',
+      MessageAttributes: attributes = {},
+      MessageDeduplicationId: deduplicationId,
+    } = message;
+    if (model.settings.name === undefined) {
+      const texts = Object.entries(attributes).map(([name, { StringValue: value = '' }]) => [name, value] as const);
+      model.copy({ body, attributes: new Map(texts), worker: this.#process.name }, deduplicationId);
+      return { code, output: { MessageId: 'copy' } };
+    }
+    const { MessageGroupId: group, DelaySeconds: delaySeconds } = message;
+    const { messageId, sequenceNumber } = model.send({ body, attributes, group, deduplicationId, delaySeconds });
+    return { code, output: { MessageId: messageId, SequenceNumber: sequenceNumber } };
+  };
+
+  #single<Entry>(entry: Entry, apply: (entry: Entry) => EntryResult): Effect {
+    return (answer) => {
+      const { code, output = {} } = apply(entry);
+      if (code !== undefined) throw new ServiceError(code, 400);
+      answer(output);
+      return undefined;
+    };
+  }
+
+  #sendOne(message: Message): Effect {
+    const effect = this.#single(message, this.#message);
+    return (answer, fault) => {
+      this.#refuse(messageFault(message, this.#around.model.settings));
+      return effect(answer, fault);
+    };
   }
 
   /** Refused as a whole where SQS refuses the form; else a result per entry, in any order. */
-  #batch<Entry extends { Id: string | undefined; handle: string | undefined }>(
+  #batch<Entry extends BatchEntry>(
     entries: readonly Entry[],
-    apply: (entry: Entry) => string | undefined,
+    apply: (entry: Entry) => EntryResult,
+    formFault: (entries: readonly Entry[]) => string | undefined = batchFault,
   ): Effect {
-    const { random } = this.#around;
+    const { random, model } = this.#around;
     return (answer, fault) => {
-      const ids = entries.map(({ Id: id }) => id ?? '');
-      if (entries.length === 0) throw this.#around.model.malformed(this.#process.name, 'EmptyBatchRequest');
-      if (entries.length > 10) throw this.#around.model.malformed(this.#process.name, 'TooManyEntriesInBatchRequest');
-      if (new Set(ids).size < ids.length)
-        throw this.#around.model.malformed(this.#process.name, 'BatchEntryIdsNotDistinct');
-      if (!ids.every((id) => /^[\w-]{1,80}$/.test(id)))
-        throw this.#around.model.malformed(this.#process.name, 'InvalidBatchEntryId');
+      this.#refuse(formFault(entries));
       const failed: EntryFailure[] = [];
-      const successful: { Id: string }[] = [];
-      for (const [index, entry] of entries.entries()) {
+      const successful: object[] = [];
+      for (const entry of entries) {
+        const Id = entry.Id ?? '';
         const isFailed = fault === ENTRIES_FAIL && random.chance(0.5);
         // A service fault says nothing about the effect.
-        const code = isFailed && random.chance(0.5) ? undefined : apply(entry);
-        if (isFailed) this.#around.model.entryFailed(entry.handle ?? '');
-        if (isFailed) failed.push({ Id: ids[index]!, SenderFault: false, Code: 'InternalError' });
-        else if (code !== undefined) failed.push({ Id: ids[index]!, SenderFault: true, Code: code });
-        else successful.push({ Id: ids[index]! });
+        const { code, output } = isFailed && random.chance(0.5) ? { code: undefined } : apply(entry);
+        if (isFailed) model.entryFailed(entry.ReceiptHandle ?? '');
+        if (isFailed) failed.push({ Id, ...random.pick(SERVICE_FAULTS) });
+        else if (code !== undefined) failed.push({ Id, SenderFault: true, Code: code });
+        else successful.push({ Id, ...output });
       }
       answer({ Successful: random.shuffled(successful), Failed: random.shuffled(failed) });
       return undefined;
     };
   }
 
-  #copy(input: SendMessageCommandInput): Effect {
+  #describe(names: readonly string[]): Effect {
     return (answer) => {
-      const attributes = new Map<string, string>();
-      for (const [name, { StringValue: value }] of Object.entries(input.MessageAttributes ?? {})) {
-        attributes.set(name, value ?? '');
-      }
-      const copy = { body: input.MessageBody ?? '', attributes, worker: this.#process.name };
-      this.#around.model.copy(copy, input.MessageDeduplicationId);
-      answer({ MessageId: 'copy' });
+      const isWanted = (name: string) => names.includes('All') || names.includes(name);
+      const wanted = pick(queueAttributes(this.#around.model), isWanted);
+      answer(wanted === undefined ? {} : { Attributes: wanted });
       return undefined;
     };
   }
 
-  #draw(operation: SqsOperation): SqsFault {
+  #refuse(code: string | undefined): void {
+    if (code !== undefined) throw this.#around.model.malformed(this.#process.name, code);
+  }
+
+  #draw(operation: SqsOperation | 'describe'): SqsFault {
     const { scheduler, configuration, random, count } = this.#around;
     let fault: SqsFault = 'none';
     if (scheduler.nowMs < configuration.faultsEndMs && random.chance(configuration.sqsFaults)) {
@@ -220,17 +311,47 @@ function latency(random: Random): number {
   return random.uniform(1, 30);
 }
 
-function received({ handle, message }: Receipt) {
+function received({ handle, message }: Receipt, input: ReceiveMessageCommandInput) {
+  const systemNames: readonly string[] = [
+    ...(input.MessageSystemAttributeNames ?? []),
+    ...(input.AttributeNames ?? []),
+  ];
+  const names = input.MessageAttributeNames ?? [];
+  const system = pick(systemAttributes(message), (name) => systemNames.includes('All') || systemNames.includes(name));
+  const own = pick(message.attributes, (name) =>
+    names.some((wanted) => wanted === 'All' || wanted === name || isPrefixed(name, wanted)),
+  );
   return {
     MessageId: message.messageId,
     ReceiptHandle: handle,
     Body: message.sent.body,
-    Attributes: {
-      ApproximateReceiveCount: String(message.receipts.length),
-      SentTimestamp: String(message.sentAtMs),
-      MessageGroupId: message.group,
-      SequenceNumber: String(message.sent.index + 1).padStart(20, '0'),
-    },
-    MessageAttributes: {},
+    ...(system !== undefined && { Attributes: system }),
+    ...(own !== undefined && { MessageAttributes: own }),
   };
+}
+
+function systemAttributes(message: StoredMessage): Record<string, string> {
+  const { receiveCount, receipts, sentAtMs, group, sequenceNumber, deduplicationId, movedFrom } = message;
+  return {
+    ApproximateReceiveCount: String(receiveCount),
+    ApproximateFirstReceiveTimestamp: String(Math.floor(receipts[0]?.atMs ?? 0)),
+    SentTimestamp: String(Math.floor(sentAtMs)),
+    ...(group !== '' && { MessageGroupId: group }),
+    ...(sequenceNumber !== undefined && { SequenceNumber: sequenceNumber }),
+    ...(deduplicationId !== undefined && { MessageDeduplicationId: deduplicationId }),
+    ...(movedFrom !== undefined && { DeadLetterQueueSourceArn: queueArn(movedFrom.settings.name ?? '') }),
+  };
+}
+
+/** Undefined where nothing is left, as SQS leaves it out. */
+function pick<Value>(
+  record: Readonly<Record<string, Value>>,
+  isWanted: (name: string) => boolean,
+): Record<string, Value> | undefined {
+  const wanted = Object.entries(record).filter(([name]) => isWanted(name));
+  return wanted.length === 0 ? undefined : Object.fromEntries(wanted);
+}
+
+function isPrefixed(name: string, wanted: string): boolean {
+  return wanted.endsWith('.*') && name.startsWith(wanted.slice(0, -1));
 }

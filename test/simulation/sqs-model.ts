@@ -4,29 +4,71 @@
  *
  * It is the service: it knows no network (sqs-client.ts loses requests and answers) and calls back when it answers.
  *
- * Holds always: a message is in the source, in the dead-letter queue, or deleted; each receive gives a handle of its
- * own; of a FIFO group nothing is shown behind a message in flight.
+ * Holds always: a message is in the source, in the dead-letter queue, deleted or expired; each receive gives a handle of
+ * its own, except one that repeats an attempt; of a FIFO group nothing is shown behind a message in flight.
  */
-import type { Configuration } from './configuration.ts';
+import { createHash } from 'node:crypto';
+import type { MessageAttributeValue } from '@aws-sdk/client-sqs';
+import { Bag } from './bag.ts';
+import { FiveMinutes } from './five-minutes.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Sent } from './workload.ts';
 
 const LONG_POLL_MS = 20_000;
 const RECEIVE_MAX = 10;
-const LEASE_MS_MAX = 12 * 3_600_000;
-const DEDUPLICATION_MS = 300_000;
+const LEASE_SECONDS_MAX = 12 * 3_600;
 /** More redeliveries than this of one message by the queue's own doing would march it into the dead-letter queue. */
 const QUIRKS_PER_MESSAGE_MAX = 2;
+/** Sequence numbers have 20 digits and do not fit into 64 bits with a sign; between two of a queue others are left out. */
+const SEQUENCE_PREFIX = '1885';
+const SEQUENCE_STEP_MAX = 512;
+
+/** A queue's attributes and quotas; times without end where nothing is said. */
+export interface QueueSettings {
+  readonly fifo: boolean;
+  readonly visibilityTimeoutSeconds: number;
+  /** Infinite without a dead-letter queue. */
+  readonly maxReceiveCount: number;
+  readonly inFlightMax: number;
+  /** Chance that the queue does what a distributed queue may do, until the faults end. */
+  readonly sqsQuirks: number;
+  readonly faultsEndMs: number;
+  /** The second reading of a FIFO group's order: see #holdsUpItsGroup. */
+  readonly delayedHeadsArePassed: boolean;
+  /** FIFO: how many messages, from the oldest on, are searched for a group that may be shown. */
+  readonly groupSearchMax: number;
+  /** What its URL ends with. @default every message sent to it by a client is meant for its dead-letter queue */
+  readonly name?: string;
+  readonly delaySeconds?: number;
+  readonly waitSeconds?: number;
+  readonly retentionSeconds?: number;
+  readonly deadLetterTargetArn?: string;
+  readonly contentBasedDeduplication?: boolean;
+}
+
+export type MessageAttributes = Readonly<Record<string, MessageAttributeValue>>;
 
 export interface StoredMessage {
   readonly messageId: string;
   readonly sent: Sent;
+  /** Empty where none was named. */
   readonly group: string;
+  /** Its enqueue time, from which its retention counts. */
   readonly sentAtMs: number;
+  /** FIFO only, growing over the whole queue. */
+  readonly sequenceNumber: string | undefined;
+  readonly deduplicationId: string | undefined;
+  readonly attributes: MessageAttributes;
+  /** In a dead-letter queue: the queue that it was moved from. */
+  readonly movedFrom: SqsModel | undefined;
   readonly receipts: Receipt[];
+  /** Over all queues that it was in; an attempt that is repeated may count once more. */
+  receiveCount: number;
   visibleAtMs: number;
-  where: 'source' | 'dead-letter queue' | 'deleted';
+  /** Hidden by a change of visibility to other than the queue's own timeout. */
+  isDelayed: boolean;
+  where: 'source' | 'dead-letter queue' | 'deleted' | 'expired';
   quirks: number;
 }
 
@@ -42,12 +84,32 @@ export interface Receipt {
   readonly answer: number;
   /** Whether something other than the worker's own doing explains that the message had to come again. */
   explained: boolean;
+  /** Whether its visibility was changed. */
+  isChanged: boolean;
 }
 
 export interface DeadLetterCopy {
   readonly body: string;
   readonly attributes: ReadonlyMap<string, string>;
   readonly worker: string;
+}
+
+export interface Sending {
+  readonly body: string;
+  readonly attributes: MessageAttributes;
+  readonly group: string | undefined;
+  readonly deduplicationId: string | undefined;
+  readonly delaySeconds: number | undefined;
+}
+
+export interface ReceiveRequest {
+  readonly worker: string;
+  /** When the caller sent it: a lease may count from then on. */
+  readonly sentAtMs: number;
+  readonly waitSeconds: number;
+  readonly messagesMax: number;
+  readonly visibilityTimeoutSeconds: number | undefined;
+  readonly attemptId: string | undefined;
 }
 
 /** What the judge is told. */
@@ -63,7 +125,7 @@ export interface QueueWitness {
   changeAsked(receipt: Receipt, seconds: number): void;
   /** An entry of a batch fails by the service's own fault. */
   entryFailed(receipt: Receipt): void;
-  /** A batch that SQS refuses as a whole for its form. */
+  /** A request that SQS refuses for its form. */
   malformed(worker: string, code: string): void;
 }
 
@@ -83,9 +145,7 @@ export class ServiceError extends Error {
   }
 }
 
-interface Waiter {
-  readonly worker: string;
-  readonly sentAtMs: number;
+interface Waiter extends ReceiveRequest {
   readonly answer: (receipts: Receipt[]) => void;
   open: boolean;
 }
@@ -93,71 +153,88 @@ interface Waiter {
 export class SqsModel {
   readonly messages: StoredMessage[] = [];
   readonly copies: DeadLetterCopy[] = [];
+  /** A queue of its own, where someone is to receive from it. */
+  deadLetterQueue: SqsModel | undefined;
+  readonly settings: QueueSettings;
   readonly #scheduler: Scheduler;
-  readonly #configuration: Configuration;
   readonly #random: Random;
   readonly #witness: QueueWitness;
   readonly #count: (what: string) => void;
+  /** The messages that are in the source, from the oldest on, and those of them that are not hidden. */
+  readonly #source = new Set<StoredMessage>();
+  readonly #visible = new Bag<StoredMessage>();
   readonly #receipts = new Map<string, Receipt>();
-  readonly #deduplication = new Map<string, number>();
+  readonly #sentBefore: FiveMinutes<StoredMessage>;
+  readonly #copiedBefore: FiveMinutes<DeadLetterCopy>;
+  readonly #attempts: FiveMinutes<readonly Receipt[]>;
   #waiters: Waiter[] = [];
   #answers = 0;
+  #sequence = 0;
 
   constructor(
     scheduler: Scheduler,
-    configuration: Configuration,
+    settings: QueueSettings,
     random: Random,
     witness: QueueWitness,
     count: (what: string) => void,
   ) {
     this.#scheduler = scheduler;
-    this.#configuration = configuration;
+    this.settings = settings;
     this.#random = random;
     this.#witness = witness;
     this.#count = count;
+    this.#sentBefore = new FiveMinutes(scheduler);
+    this.#copiedBefore = new FiveMinutes(scheduler);
+    this.#attempts = new FiveMinutes(scheduler);
   }
 
   get isEmpty(): boolean {
-    return this.messages.every(({ where }) => where !== 'source');
+    return this.#source.size === 0;
   }
 
   accept(sent: Sent): void {
-    const { nowMs } = this.#scheduler;
-    const message: StoredMessage = {
-      messageId: `m${sent.index}`,
-      sent,
-      group: sent.work.group,
-      sentAtMs: nowMs,
-      receipts: [],
-      visibleAtMs: nowMs,
-      where: 'source',
-      quirks: 0,
-    };
-    this.messages.push(message);
-    this.#scheduler.trace(`sent ${message.messageId}`);
-    this.#serve();
+    this.#add({ messageId: `m${sent.index}`, sent, group: sent.work.group });
   }
 
-  /** @param sentAtMs when the caller sent it: a lease may count from then on. @returns a way to hang up. */
-  receive(worker: string, sentAtMs: number, waitSeconds: number, answer: (receipts: Receipt[]) => void): () => void {
-    const waiter: Waiter = { worker, sentAtMs, answer, open: true };
+  /** By a client, to the queue itself. @returns the message, or the one of the last five minutes that it repeats. */
+  send({ body, attributes, group = '', deduplicationId, delaySeconds }: Sending): StoredMessage {
+    const { fifo, contentBasedDeduplication, name } = this.settings;
+    const content = () => (contentBasedDeduplication === true ? sha256(body) : undefined);
+    const id = fifo ? (deduplicationId ?? content()) : undefined;
+    const before = id === undefined ? undefined : this.#sentBefore.recall(id);
+    if (before !== undefined) return before;
+    const messageId = `${name}-${this.messages.length}`;
+    const message = this.#add(
+      { messageId, sent: unplanned(body, group), group, deduplicationId: id, attributes },
+      delaySeconds,
+    );
+    if (id !== undefined) this.#sentBefore.remember(id, message);
+    return message;
+  }
+
+  /** @returns a way to hang up. @throws ServiceError when a short poll meets the limit of messages in flight. */
+  receive(request: ReceiveRequest, answer: (receipts: Receipt[]) => void): () => void {
+    const isShort = request.waitSeconds === 0;
+    if (isShort && !this.settings.fifo && this.#inFlightRoom() === 0) throw new ServiceError('OverLimit', 403);
+    const waiter: Waiter = { ...request, answer, open: true };
     this.#waiters.push(waiter);
     // A long poll may return early and empty.
-    const isEarly = this.#quirk('poll ends early');
-    const waitMs = Math.min(LONG_POLL_MS, waitSeconds * 1000) * (isEarly ? this.#random.next() : 1);
+    const isEarly = !isShort && this.#quirk('poll ends early');
+    const waitMs = Math.min(LONG_POLL_MS, request.waitSeconds * 1000) * (isEarly ? this.#random.next() : 1);
     this.#scheduler.after(waitMs, () => this.#answer(waiter, []));
     this.#serve();
     return () => this.#close(waiter);
   }
 
   deleteEntry(handle: string): EntryFailure['Code'] | undefined {
-    const receipt = this.#receipt(handle);
+    const receipt = this.#receipts.get(handle);
+    if (receipt === undefined) return 'ReceiptHandleIsInvalid';
     const { message } = receipt;
     this.#witness.deleteAsked(receipt);
     if (message.where !== 'source') return undefined;
     const isCurrent = message.receipts.at(-1) === receipt;
     const isExpired = message.visibleAtMs <= this.#scheduler.nowMs;
-    if (this.#configuration.fifo && (!isCurrent || isExpired)) return 'InvalidParameterValue';
+    if (this.settings.fifo && (!isCurrent || isExpired)) return 'InvalidParameterValue';
     if (!isCurrent && this.#random.chance(0.5)) return undefined;
     if (isCurrent && isExpired && this.#quirk('expired handle refused')) return 'ReceiptHandleIsInvalid';
     this.#remove(message);
@@ -165,34 +242,43 @@ export class SqsModel {
   }
 
   changeEntry(handle: string, seconds: number, sentAtMs: number): EntryFailure['Code'] | undefined {
-    const receipt = this.#receipt(handle);
+    const receipt = this.#receipts.get(handle);
+    if (receipt === undefined) return 'ReceiptHandleIsInvalid';
     const { message } = receipt;
     const { nowMs } = this.#scheduler;
-    if (message.where !== 'source' || message.visibleAtMs <= nowMs) return 'InvalidParameterValue';
-    if (message.receipts.at(-1) !== receipt) {
-      if (this.#configuration.fifo || this.#random.chance(0.5)) return 'InvalidParameterValue';
+    const isCurrent = message.receipts.at(-1) === receipt;
+    if (message.where !== 'source') return 'InvalidParameterValue';
+    if (message.visibleAtMs <= nowMs && !(isCurrent && this.#mayChangeExpired())) return 'MessageNotInflight';
+    if (!isCurrent) {
+      if (this.settings.fifo || this.#random.chance(0.5)) return 'InvalidParameterValue';
       const present = message.receipts.at(-1);
       if (present !== undefined) present.explained = true;
       this.#count('queue: a superseded handle changes the present lease');
     }
-    if (nowMs + seconds * 1000 > receipt.atMs + LEASE_MS_MAX) return 'InvalidParameterValue';
+    if (this.#isBeyondTwelveHours(receipt, seconds)) return 'InvalidParameterValue';
     this.#scheduler.trace(`hidden ${message.messageId} ${seconds}`);
+    receipt.isChanged = true;
+    message.isDelayed = seconds !== this.settings.visibilityTimeoutSeconds;
     // It counts from the call: from somewhere between its request and its answer.
     this.#hide(message, this.#random.uniform(Math.max(sentAtMs, nowMs - 1_000), nowMs) + seconds * 1000);
+    if (seconds === 0) this.#visible.add(message);
     return undefined;
   }
 
   /** At the instant at which the worker sends it. */
   deleteSent(handle: string): void {
-    this.#witness.deleteSent(this.#receipt(handle));
+    const receipt = this.#receipts.get(handle);
+    if (receipt !== undefined) this.#witness.deleteSent(receipt);
   }
 
   changeSent(handle: string, seconds: number): void {
-    this.#witness.changeAsked(this.#receipt(handle), seconds);
+    const receipt = this.#receipts.get(handle);
+    if (receipt !== undefined) this.#witness.changeAsked(receipt, seconds);
   }
 
   entryFailed(handle: string): void {
-    this.#witness.entryFailed(this.#receipt(handle));
+    const receipt = this.#receipts.get(handle);
+    if (receipt !== undefined) this.#witness.entryFailed(receipt);
   }
 
   malformed(worker: string, code: string): ServiceError {
@@ -200,22 +286,80 @@ export class SqsModel {
     return new ServiceError(code, 400);
   }
 
+  /** By a worker, to the dead-letter queue. */
   copy(copy: DeadLetterCopy, deduplicationId: string | undefined): void {
-    const { nowMs } = this.#scheduler;
-    if (this.#configuration.fifo) {
-      if (deduplicationId === undefined) throw new ServiceError('MissingParameter', 400);
-      if (nowMs - (this.#deduplication.get(deduplicationId) ?? Number.NEGATIVE_INFINITY) < DEDUPLICATION_MS) return;
-      this.#deduplication.set(deduplicationId, nowMs);
+    if (this.settings.fifo && deduplicationId !== undefined) {
+      if (this.#copiedBefore.recall(deduplicationId) !== undefined) return;
+      this.#copiedBefore.remember(deduplicationId, copy);
     }
     this.#scheduler.trace(`copied ${copy.attributes.get('RejectionMessageId')}`);
     this.copies.push(copy);
     this.#witness.copied(copy);
   }
 
+  /** As a dead-letter queue. A standard one keeps the enqueue time, so that retention has begun; FIFO sets it anew. */
+  takeOver({ messageId, sent, group, sentAtMs, attributes, receiveCount }: StoredMessage, movedFrom: SqsModel): void {
+    const identity = this.settings.fifo ? { deduplicationId: messageId } : { sentAtMs };
+    this.#add({ messageId, sent, group, attributes, receiveCount, movedFrom, ...identity }, 0);
+  }
+
+  /** What a person starts on a dead-letter queue: its messages become new ones of the queues that they came from. */
+  moveBack(): number {
+    const moved = [...this.#source].filter((message) => this.#visible.has(message));
+    for (const message of moved) {
+      const { sent, group, deduplicationId, attributes, movedFrom } = message;
+      if (movedFrom === undefined) continue;
+      this.#leave(message, 'deleted');
+      const messageId = `${message.messageId}-again`;
+      movedFrom.#add({ messageId, sent, group, deduplicationId, attributes });
+    }
+    return moved.length;
+  }
+
+  /** How many messages are to be had, in flight, and not yet to be had. */
+  census(): { readonly visible: number; readonly inFlight: number; readonly delayed: number } {
+    this.#expire();
+    let [visible, inFlight, delayed] = [0, 0, 0];
+    for (const message of this.#source) {
+      if (this.#visible.has(message)) visible += 1;
+      else if (message.receipts.length > 0) inFlight += 1;
+      else delayed += 1;
+    }
+    return { visible, inFlight, delayed };
+  }
+
+  #add(
+    arrival: Pick<StoredMessage, 'messageId' | 'sent' | 'group'> & Partial<StoredMessage>,
+    delaySeconds = this.settings.delaySeconds ?? 0,
+  ): StoredMessage {
+    const { nowMs } = this.#scheduler;
+    const message: StoredMessage = {
+      sentAtMs: nowMs,
+      sequenceNumber: this.settings.fifo ? this.#nextSequenceNumber() : undefined,
+      deduplicationId: undefined,
+      attributes: {},
+      movedFrom: undefined,
+      receipts: [],
+      receiveCount: 0,
+      visibleAtMs: nowMs,
+      isDelayed: false,
+      where: 'source',
+      quirks: 0,
+      ...arrival,
+    };
+    this.messages.push(message);
+    this.#source.add(message);
+    this.#scheduler.trace(`sent ${message.messageId}`);
+    if (delaySeconds > 0) this.#hide(message, nowMs + delaySeconds * 1000);
+    else this.#show(message);
+    return message;
+  }
+
   #serve(): void {
+    if (this.#waiters.length === 0 || this.#source.size === 0) return;
     for (const waiter of this.#random.shuffled(this.#waiters)) {
       if (!waiter.open) continue;
-      const receipts = this.#take(waiter);
+      const receipts = this.#again(waiter) ?? this.#take(waiter);
       if (receipts.length > 0) this.#answer(waiter, receipts);
     }
   }
@@ -231,33 +375,80 @@ export class SqsModel {
     this.#waiters = this.#waiters.filter((other) => other !== waiter);
   }
 
-  #take({ worker, sentAtMs }: Waiter): Receipt[] {
-    const { fifo, inFlightMax, maxReceiveCount } = this.#configuration;
-    const { nowMs } = this.#scheduler;
-    const inSource = this.messages.filter(({ where }) => where === 'source');
-    const inFlight = inSource.filter(({ visibleAtMs }) => visibleAtMs > nowMs).length;
+  #take(waiter: Waiter): Receipt[] {
+    const { fifo, maxReceiveCount } = this.settings;
     this.#answers += 1;
-    let room = Math.min(RECEIVE_MAX, inFlightMax - inFlight);
+    let room = Math.min(waiter.messagesMax, this.#inFlightRoom());
     // A standard queue asks some of its hosts, so it may show fewer than there are.
     if (!fifo && this.#quirk('sample')) room = Math.min(room, this.#random.between(0, RECEIVE_MAX));
     const receipts: Receipt[] = [];
-    const lockedGroups = new Set<string>();
-    for (const message of fifo ? inSource : this.#random.shuffled(inSource)) {
+    this.#expire();
+    for (const message of fifo ? this.#inOrder(room) : this.#inAnyOrder()) {
       if (receipts.length >= room) break;
-      if (message.visibleAtMs > nowMs) lockedGroups.add(message.group);
-      if (message.visibleAtMs > nowMs || (fifo && lockedGroups.has(message.group))) continue;
-      if (message.receipts.length >= maxReceiveCount) this.#redrive(message);
-      else receipts.push(this.#handOut(message, worker, sentAtMs));
+      if (message.receiveCount >= maxReceiveCount) this.#redrive(message);
+      else receipts.push(this.#handOut(message, waiter));
     }
+    if (waiter.attemptId !== undefined && receipts.length > 0) this.#attempts.remember(waiter.attemptId, receipts);
     return receipts;
   }
 
-  #handOut(message: StoredMessage, worker: string, sentAtMs: number): Receipt {
-    const { visibilityTimeoutSeconds, fifo } = this.#configuration;
+  /** Each is taken out, or hidden, before the next is drawn. */
+  *#inAnyOrder(): Generator<StoredMessage> {
+    while (this.#visible.size > 0) yield this.#visible.draw(this.#random);
+  }
+
+  /** As far as `room` goes, not counting those that are to be redriven. */
+  #inOrder(room: number): StoredMessage[] {
+    const { groupSearchMax, maxReceiveCount } = this.settings;
+    const visible: StoredMessage[] = [];
+    const heldUp = new Set<string>();
+    let [left, searched] = [this.#visible.size === 0 ? 0 : room, 0];
+    for (const message of this.#source) {
+      if (left <= 0 || searched >= groupSearchMax) break;
+      searched += 1;
+      if (!this.#visible.has(message)) {
+        if (this.#holdsUpItsGroup(message)) heldUp.add(message.group);
+      } else if (!heldUp.has(message.group)) {
+        visible.push(message);
+        if (message.receiveCount < maxReceiveCount) left -= 1;
+      }
+    }
+    return visible;
+  }
+
+  /**
+   * A message in flight does. Whether one does that was given back with a delay, the documentation leaves to its reader,
+   * since it calls both invisible: by the first reading it does, by the second, `delayedHeadsArePassed`, it does not.
+   * An extension is told from a delay by asking for exactly the queue's own visibility timeout.
+   */
+  #holdsUpItsGroup(message: StoredMessage): boolean {
+    return !(this.settings.delayedHeadsArePassed && message.isDelayed);
+  }
+
+  /** An attempt to receive that is repeated within five minutes brings the same, unless it was touched meanwhile. */
+  #again({ attemptId, visibilityTimeoutSeconds }: Waiter): Receipt[] | undefined {
+    if (attemptId === undefined || !this.settings.fifo) return undefined;
+    const receipts = this.#attempts.recall(attemptId) ?? [];
     const { nowMs } = this.#scheduler;
-    const number = message.receipts.length + 1;
+    const isUntouched = (receipt: Receipt) => {
+      const { where, receipts: handedOut, visibleAtMs } = receipt.message;
+      return where === 'source' && handedOut.at(-1) === receipt && !receipt.isChanged && visibleAtMs > nowMs;
+    };
+    if (receipts.length === 0 || !receipts.every(isUntouched)) return undefined;
+    const isCounted = this.#random.chance(0.5);
+    for (const { message } of receipts) {
+      if (isCounted) message.receiveCount += 1;
+      this.#hide(message, nowMs + (visibilityTimeoutSeconds ?? this.settings.visibilityTimeoutSeconds) * 1000);
+    }
+    return [...receipts];
+  }
+
+  #handOut(message: StoredMessage, { worker, sentAtMs, visibilityTimeoutSeconds }: Waiter): Receipt {
+    const { nowMs } = this.#scheduler;
+    message.receiveCount += 1;
+    message.isDelayed = false;
     // As long and as full of signs as real ones: it is no id for a batch's entry.
-    const handle = `${message.messageId}+${number}/${'A'.repeat(80)}==`;
+    const handle = `${message.messageId}+${message.receipts.length + 1}/${'A'.repeat(80)}==`;
     const receipt: Receipt = {
       handle,
       message,
@@ -266,63 +457,97 @@ export class SqsModel {
       askedAtMs: sentAtMs,
       answer: this.#answers,
       explained: false,
+      isChanged: false,
     };
     this.#receipts.set(handle, receipt);
     message.receipts.push(receipt);
     this.#scheduler.trace(`handed ${handle.slice(0, 8)} ${worker}`);
     this.#witness.received(receipt);
-    if (!fifo && this.#quirk('duplicate delivery', message)) {
+    if (!this.settings.fifo && this.#quirk('duplicate delivery', message)) {
       receipt.explained = true;
       this.#hide(message, nowMs + this.#random.uniform(0, 5_000));
     } else {
-      this.#hide(
-        message,
-        this.#random.uniform(Math.max(sentAtMs, nowMs - 100), nowMs) + visibilityTimeoutSeconds * 1000,
-      );
+      const seconds = visibilityTimeoutSeconds ?? this.settings.visibilityTimeoutSeconds;
+      this.#hide(message, this.#random.uniform(Math.max(sentAtMs, nowMs - 100), nowMs) + seconds * 1000);
     }
     return receipt;
   }
 
   #hide(message: StoredMessage, untilMs: number): void {
     message.visibleAtMs = untilMs;
+    this.#visible.delete(message);
     this.#scheduler.at(untilMs, () => {
       if (message.where !== 'source' || message.visibleAtMs !== untilMs) return;
       // SQS moves a message at the end of its last lease, or when it would be received once more.
-      if (message.receipts.length >= this.#configuration.maxReceiveCount && this.#random.chance(0.5)) {
-        this.#redrive(message);
-      }
-      this.#serve();
+      if (message.receiveCount >= this.settings.maxReceiveCount && this.#random.chance(0.5)) this.#redrive(message);
+      else this.#show(message);
     });
+  }
+
+  #show(message: StoredMessage): void {
+    this.#visible.add(message);
+    this.#serve();
   }
 
   #remove(message: StoredMessage): void {
     this.#scheduler.trace(`deleted ${message.messageId}`);
     // A host that was away during the delete may show the message once more.
-    if (!this.#configuration.fifo && this.#quirk('comes again after its delete', message)) {
+    if (!this.settings.fifo && this.#quirk('comes again after its delete', message)) {
       message.receipts.at(-1)!.explained = true;
       this.#hide(message, this.#scheduler.nowMs + this.#random.uniform(0, 30_000));
       return;
     }
-    message.where = 'deleted';
+    this.#leave(message, 'deleted');
     this.#serve();
   }
 
   #redrive(message: StoredMessage): void {
     this.#scheduler.trace(`redriven ${message.messageId}`);
-    message.where = 'dead-letter queue';
+    this.#leave(message, 'dead-letter queue');
     this.#witness.redriven(message);
+    this.deadLetterQueue?.takeOver(message, this);
     this.#scheduler.after(0, () => this.#serve());
   }
 
-  #receipt(handle: string): Receipt {
-    const receipt = this.#receipts.get(handle);
-    if (receipt === undefined) throw new ServiceError('ReceiptHandleIsInvalid', 400);
-    return receipt;
+  #expire(): void {
+    const { retentionSeconds } = this.settings;
+    if (retentionSeconds === undefined) return;
+    for (const message of this.#source) {
+      if (message.sentAtMs + retentionSeconds * 1000 <= this.#scheduler.nowMs) this.#leave(message, 'expired');
+    }
+  }
+
+  #leave(message: StoredMessage, where: StoredMessage['where']): void {
+    message.where = where;
+    this.#source.delete(message);
+    this.#visible.delete(message);
+  }
+
+  #inFlightRoom(): number {
+    const { inFlightMax } = this.settings;
+    // Counted only where the limit can be reached at all.
+    return this.#source.size < inFlightMax ? inFlightMax : inFlightMax - this.census().inFlight;
+  }
+
+  #mayChangeExpired(): boolean {
+    return !this.settings.fifo && this.#quirk('expired handle changes visibility');
+  }
+
+  /** From this receive on, or from the message's first: the documentation can be read both ways. */
+  #isBeyondTwelveHours({ atMs, message }: Receipt, seconds: number): boolean {
+    const endMs = this.#scheduler.nowMs + (seconds - LEASE_SECONDS_MAX) * 1000;
+    if (endMs > atMs) return true;
+    return endMs > message.receipts[0]!.atMs && this.#random.chance(0.5);
+  }
+
+  #nextSequenceNumber(): string {
+    this.#sequence += this.#random.between(1, SEQUENCE_STEP_MAX);
+    return SEQUENCE_PREFIX + String(this.#sequence).padStart(20 - SEQUENCE_PREFIX.length, '0');
   }
 
   /** Whether the queue does, this time, what it may do. */
   #quirk(name: string, message?: StoredMessage): boolean {
-    const { sqsQuirks, faultsEndMs } = this.#configuration;
+    const { sqsQuirks, faultsEndMs } = this.settings;
     if (this.#scheduler.nowMs >= faultsEndMs || !this.#random.chance(sqsQuirks)) return false;
     if (message !== undefined) {
       if (message.quirks >= QUIRKS_PER_MESSAGE_MAX) return false;
@@ -331,4 +556,13 @@ export class SqsModel {
     this.#count(`queue: ${name}`);
     return true;
   }
+}
+
+/** What no workload planned: nothing is known of its fate. */
+function unplanned(body: string, group: string): Sent {
+  return { index: -1, fate: 'stored', work: { id: '', group, place: 0, value: '' }, body, sendAtMs: 0 };
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

@@ -22,8 +22,6 @@ export type Fate =
   | 'stored or KeyReused'
   | 'InvalidMessage'
   | 'RefusedByDatabase'
-  /** Behind one that is rejected, where that halts the group. */
-  | 'GroupHalted'
   /** Never succeeds with this worker and is not rejected: SQS moves it after as many receives as the limit. */
   | 'moved';
 
@@ -71,17 +69,7 @@ export function drawWorkload(configuration: Configuration, random: Random): Sent
     } else if (draw > 1 - poison) add('moved', fresh(POISON));
     else add('stored', fresh(`value ${random.between(0, 99)}`));
   }
-  return configuration.halts ? haltedAfterRejections(sent) : sent;
-}
-
-function haltedAfterRejections(sent: readonly Sent[]): Sent[] {
-  const halted = new Set<string>();
-  return sent.map((each) => {
-    if (halted.has(each.work.group))
-      return { ...each, fate: each.fate === 'InvalidMessage' ? each.fate : 'GroupHalted' };
-    if (each.fate === 'InvalidMessage' || each.fate === 'RefusedByDatabase') halted.add(each.work.group);
-    return each;
-  });
+  return sent;
 }
 
 function bodyOf(work: unknown, version = 1): string {

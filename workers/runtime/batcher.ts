@@ -6,8 +6,8 @@
  * a group is in one batch at a time.
  *
  * A message that was received three times or more is a suspect: it may be what ended the process before. It is handled
- * alone, when everything else in hand is done, so that it does not drag healthy messages along each time. Those that
- * were received less often go first.
+ * alone, when everything that was handled before it is settled, so that it does not drag healthy messages along each
+ * time. Those that were received less often go first.
  *
  * Holds always: at most `batches` are under way; while a suspect is, it is the only one; of a group nothing is taken
  * before what came earlier. Only the consumer changes it. Times are milliseconds on the monotonic clock.
@@ -97,11 +97,16 @@ export class Batcher<Item extends Batchable> {
     if (chain.isReady) this.#ready.add(item.chain);
   }
 
-  /** The next batch, if one should be written now. @param batches how many may be under way at the moment. */
-  take(nowMs: number, batches: number = this.#limits.batches): Item[] | undefined {
+  /**
+   * The next batch, if one should be written now.
+   *
+   * @param batches how many may be under way at the moment.
+   * @param isRestSettled whether nothing is in hand but what waits here.
+   */
+  take(nowMs: number, batches = this.#limits.batches, isRestSettled = true): Item[] | undefined {
     if (this.#underWay >= Math.min(batches, this.#limits.batches) || this.#isSuspectUnderWay) return undefined;
     const { picked, isFull, oldestAtMs } = this.#pick();
-    if (picked.length === 0) return this.#underWay === 0 ? this.#takeSuspect() : undefined;
+    if (picked.length === 0) return this.#underWay === 0 && isRestSettled ? this.#takeSuspect() : undefined;
     if (this.#underWay > 0 && !isFull && nowMs < oldestAtMs + this.#limits.waitMs) return undefined;
     const batch = picked.flatMap(([chain, count]) => this.#take(chain, count));
     this.#underWay += 1;

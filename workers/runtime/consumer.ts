@@ -102,7 +102,10 @@ export class Consumer<Payload> {
     const common = { queue, queueName, telemetry, log, surroundings };
     this.#options = options;
     this.#admission = new Admission(facts.messageBytesMax);
-    this.#hand = new Hand(facts, this.#admission, surroundings, () => this.#wake());
+    this.#hand = new Hand(facts, this.#admission, surroundings, () => {
+      if (this.#batcher.hasSuspects) this.#pump();
+      this.#wake();
+    });
     const hand = this.#hand;
     this.#keeper = new LeaseKeeper({ ...common, leases: hand.leases, visibilityTimeoutSeconds });
     // One message of a group at a time where the next depends on what became of it.
@@ -263,10 +266,10 @@ export class Consumer<Payload> {
     this.#pumpTimer = undefined;
     this.#giveBackWhatWaitsTooLong(nowMs);
     const batches = { closed: Number.POSITIVE_INFINITY, 'half-open': 1, open: 0 }[this.#outage.state];
-    for (let batch = this.#batcher.take(nowMs, batches); batch !== undefined; ) {
-      void this.#process(batch);
-      batch = this.#batcher.take(nowMs, batches);
-    }
+    // A suspect waits until what was done before it is deleted, and that need not wait for others then.
+    if (this.#batcher.hasSuspects) this.#settlement.flush();
+    const next = () => this.#batcher.take(nowMs, batches, this.#hand.size === this.#batcher.waiting);
+    for (let batch = next(); batch !== undefined; batch = next()) void this.#process(batch);
     const dueAtMs = this.#batcher.dueAtMs;
     if (dueAtMs !== undefined && batches > 1) {
       this.#pumpTimer = surroundings.after(Math.max(0, dueAtMs - nowMs), () => this.#pump());
@@ -274,7 +277,7 @@ export class Consumer<Payload> {
   }
 
   async #process(batch: readonly Delivery[]): Promise<void> {
-    await this.#setOthersApart();
+    await this.#setApart(batch);
     const decisions = await this.#attempts.decide(batch);
     const held = decisions.find(({ outcome }) => outcome.name === 'held')?.outcome;
     if (held?.name === 'held') this.#outage.began(held.reason);
@@ -299,21 +302,33 @@ export class Consumer<Payload> {
   }
 
   /** If a suspect ends this process, it must come again before the others do, and they apart from each other. */
-  async #setOthersApart(): Promise<void> {
+  async #setApart(batch: readonly Delivery[]): Promise<void> {
     if (!this.#batcher.isSuspectUnderWay) return;
-    const { facts, surroundings } = this.#options;
-    const extensions: Promise<void>[] = [];
+    const { visibilityTimeoutSeconds } = this.#options.facts;
+    const extensions = [this.#extendTo(batch, 1, (left) => left > visibilityTimeoutSeconds)];
     let leases = LEASES_BEHIND_SUSPECT;
     for (const waiting of this.#batcher.waitingByChain) {
-      const seconds = leases * facts.visibilityTimeoutSeconds;
-      const near = waiting.filter((delivery) => !delivery.isApart && this.#hand.holds(delivery));
-      const handles = near.map(({ message }) => message.receiptHandle);
-      for (const delivery of near) delivery.isApart = true;
-      const lasting = this.#hand.leases.thatMayLast(handles, seconds, surroundings.monotonicMs());
-      extensions.push(this.#keeper.extend(lasting, seconds));
-      if (near.length > 0) leases = Math.min(leases + 1, LEASES_APART_MAX);
+      // Those that were set apart for a suspect before this one still are.
+      const isNear = (left: number) => left < (LEASES_BEHIND_SUSPECT - 1) * visibilityTimeoutSeconds;
+      extensions.push(this.#extendTo(waiting, leases, isNear));
+      leases = Math.min(leases + 1, LEASES_APART_MAX);
     }
     await Promise.all(extensions);
+  }
+
+  /** To so many visibility timeouts from now, those of whose lease so much is left. */
+  #extendTo(
+    deliveries: readonly Delivery[],
+    leases: number,
+    isWanted: (leftSeconds: number) => boolean,
+  ): Promise<void> {
+    const nowMs = this.#options.surroundings.monotonicMs();
+    const seconds = leases * this.#options.facts.visibilityTimeoutSeconds;
+    const handles = deliveries
+      .filter((delivery) => this.#hand.holds(delivery))
+      .map(({ message }) => message.receiptHandle)
+      .filter((handle) => isWanted((this.#hand.leases.leftMs(handle, nowMs) ?? 0) / 1000));
+    return this.#keeper.extend(this.#hand.leases.thatMayLast(handles, seconds, nowMs), seconds);
   }
 
   /** For a database that stays away, and for a drain that comes to its end. What is being written is waited for. */

@@ -8,8 +8,6 @@ export interface Delivery extends Batchable {
   readonly message: ReceivedMessage;
   /** Aborted when the lease is lost; set while an attempt to write it is under way. */
   attempt: AbortController | undefined;
-  /** Whether its lease is so long that it comes again apart from the others, should this process end. */
-  isApart: boolean;
 }
 
 /** What a message takes of the memory that admission counts: its body and its attributes. */

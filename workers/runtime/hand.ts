@@ -71,7 +71,6 @@ export class Hand {
       receiveCount: message.receiveCount,
       arrivedAtMs: this.#surroundings.monotonicMs(),
       attempt: undefined,
-      isApart: false,
     };
   }
 }

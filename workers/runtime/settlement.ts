@@ -43,28 +43,31 @@ export class Settlement {
   delete(receiptHandle: string): Promise<EntryResult> {
     return new Promise((resolve) => {
       this.#waiting.push({ receiptHandle, told: resolve });
-      if (this.#isHurried || this.#waiting.length >= MESSAGES_PER_RECEIVE_MAX) this.#flush();
-      else this.#timer ??= this.#options.surroundings.after(DELETE_WAIT_MS, () => this.#flush());
+      if (this.#isHurried || this.#waiting.length >= MESSAGES_PER_RECEIVE_MAX) this.flush();
+      else this.#timer ??= this.#options.surroundings.after(DELETE_WAIT_MS, () => this.flush());
     });
   }
 
   /** From now on no delete waits for others: the worker is about to end. */
   hurry(): void {
     this.#isHurried = true;
-    this.#flush();
+    this.flush();
   }
 
-  /** Results in the order of the changes. Ten at a time, one call after the other. */
-  async changeVisibility(changes: readonly VisibilityChange[]): Promise<EntryResult[]> {
-    const results: EntryResult[] = [];
+  /** Results in the order of the changes. Ten at a time; where the order matters, one call after the other. */
+  async changeVisibility(changes: readonly VisibilityChange[], isOrdered: boolean): Promise<EntryResult[]> {
+    const calls: Promise<EntryResult[]>[] = [];
     for (let start = 0; start < changes.length; start += MESSAGES_PER_RECEIVE_MAX) {
       const batch = changes.slice(start, start + MESSAGES_PER_RECEIVE_MAX);
-      results.push(...(await this.#tell(batch, (entries) => this.#options.queue.changeVisibilityBatch(entries))));
+      const call = this.#tell(batch, (entries) => this.#options.queue.changeVisibilityBatch(entries));
+      calls.push(call);
+      if (isOrdered) await call;
     }
-    return results;
+    return (await Promise.all(calls)).flat();
   }
 
-  #flush(): void {
+  /** Tells now what waits for others to share a call. */
+  flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     while (this.#waiting.length > 0) void this.#deleteBatch(this.#waiting.splice(0, MESSAGES_PER_RECEIVE_MAX));

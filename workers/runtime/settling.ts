@@ -79,7 +79,7 @@ export class Settling {
 
   /** In their order, so that of each chain the earlier is shown first. Those whose lease is lost are let go. */
   async giveBack(deliveries: readonly Delivery[], delaySeconds: (delivery: Delivery) => number): Promise<boolean> {
-    const { hand, settlement, telemetry } = this.#options;
+    const { hand, settlement, telemetry, facts } = this.#options;
     const ours = deliveries.filter((delivery) => hand.holds(delivery));
     telemetry.count('leasesLost', deliveries.length - ours.length);
     telemetry.count('retried', ours.length);
@@ -90,6 +90,7 @@ export class Settling {
         receiptHandle: delivery.message.receiptHandle,
         visibilityTimeoutSeconds: delaySeconds(delivery),
       })),
+      facts.fifo,
     );
     for (const delivery of deliveries) hand.release(delivery);
     return ours.length === deliveries.length && results.every((result) => result === 'done');

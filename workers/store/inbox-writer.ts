@@ -246,6 +246,8 @@ export class InboxWriter<Payload> {
       const { group } = message;
       const fence = group === undefined ? undefined : fences.get(group.id);
       if (fence === undefined || group?.sequenceNumber === undefined) continue;
+      // The message that halted its group may come again before its delete has been heard: it is judged as before.
+      if (fence.halted_by === message.messageId) continue;
       if (fence.halted_by !== null) passed.set(message, halted(fence.halted_by));
       else if (BigInt(group.sequenceNumber) <= BigInt(fence.previous_sequence ?? -1)) passed.set(message, outOfOrder);
     }
