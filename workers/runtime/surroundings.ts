@@ -29,7 +29,7 @@ export const realSurroundings: Surroundings = {
 };
 
 /** Ends early, without an error, when the signal aborts. */
-export function sleep({ after }: Surroundings, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(surroundings: Surroundings, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) return resolve();
     const awake = () => {
@@ -38,7 +38,7 @@ export function sleep({ after }: Surroundings, ms: number, signal?: AbortSignal)
       signal?.removeEventListener('abort', awake);
       resolve();
     };
-    const timer = after(ms, awake);
+    const timer = surroundings.after(ms, awake);
     signal?.addEventListener('abort', awake);
   });
 }

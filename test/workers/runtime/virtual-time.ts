@@ -1,5 +1,5 @@
 /** Time that passes only when a test lets it, from one timer to the next: waiting for an hour takes no time. */
-import type { Surroundings } from '../../../workers/runtime/surroundings.ts';
+import type { Surroundings, Timer } from '../../../workers/runtime/surroundings.ts';
 
 export class VirtualTime implements Surroundings {
   #nowMs = 0;
@@ -9,21 +9,29 @@ export class VirtualTime implements Surroundings {
     return this.#nowMs;
   }
 
+  /** Starts at 1970, so that it is the same. */
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
   /** Back-offs wait their full time, so that a test can name it. */
   random(): number {
     return 1;
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal?.aborted === true) return resolve();
-      const timer = { atMs: this.#nowMs + ms, ring: resolve };
-      this.#timers.push(timer);
-      signal?.addEventListener('abort', () => {
+  after(ms: number, ring: () => void): Timer {
+    const timer = { atMs: this.#nowMs + ms, ring };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
         this.#timers = this.#timers.filter((other) => other !== timer);
-        resolve();
-      });
-    });
+      },
+    };
+  }
+
+  /** Timers that have neither rung nor been cancelled. */
+  get pending(): number {
+    return this.#timers.length;
   }
 
   /** Lets time pass until `holds`; fails when it does not within `withinMs` of this time. */
