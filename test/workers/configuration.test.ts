@@ -25,6 +25,8 @@ describe('the environment of a worker', () => {
       logLevel: 'info',
       drainSeconds: 60,
       metricsIntervalSeconds: 60,
+      livenessFile: undefined,
+      stage: undefined,
     });
   });
 

@@ -52,6 +52,26 @@ describe('a breaker', () => {
     expect(breaker.admits).toBe(false);
   });
 
+  test('knows since when nothing was committed, however often a probe was answered', () => {
+    const breaker = new Breaker(limits);
+    expect(breaker.awaySinceMs).toBeUndefined();
+    breaker.failed(1_000);
+    breaker.failed(1_050);
+    breaker.probeAnswered();
+    expect([breaker.state, breaker.awaySinceMs]).toEqual(['half-open', 1_000]);
+    breaker.failed(2_000);
+    expect([breaker.state, breaker.awaySinceMs]).toEqual(['open', 1_000]);
+    breaker.probeAnswered();
+    breaker.committed();
+    expect([breaker.state, breaker.awaySinceMs]).toEqual(['closed', undefined]);
+  });
+
+  test('stays closed when a batch commits', () => {
+    const breaker = new Breaker(limits);
+    breaker.committed();
+    expect(breaker.state).toBe('closed');
+  });
+
   test('takes an answer only while it is open', () => {
     expect(() => new Breaker(limits).probeAnswered()).toThrow('only an open breaker probes');
     expect(() => new Breaker(limits).probeFailed(0)).toThrow('only an open breaker probes');

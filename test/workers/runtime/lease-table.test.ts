@@ -4,8 +4,8 @@ import { LeaseTable } from '../../../workers/runtime/lease-table.ts';
 const HOUR_MS = 3_600_000;
 
 /** A lease of 60 s, whose receive was sent at 0. */
-function oneLease(): LeaseTable {
-  const leases = new LeaseTable(60);
+function oneLease(onLost?: (receiptHandle: string) => void): LeaseTable {
+  const leases = new LeaseTable(60, onLost);
   leases.received('a', 0);
   return leases;
 }
@@ -18,22 +18,34 @@ describe('a lease', () => {
     expect(leases.holds('a', 57_999, 2_000)).toBe(true);
     expect(leases.holds('a', 58_000, 2_000)).toBe(false);
     expect(leases.holds('b', 0)).toBe(false);
+    expect([leases.leftMs('a', 50_000), leases.leftMs('a', 61_000), leases.leftMs('b', 0)]).toEqual([
+      10_000,
+      -1_000,
+      undefined,
+    ]);
   });
 
   test('is due for extension when half of it is left, and again a half after each extension was sent', () => {
     const leases = oneLease();
     expect(leases.due(29_999)).toEqual([]);
     expect(leases.due(30_000)).toEqual(['a']);
-    leases.extended('a', 30_000);
+    leases.extended('a', 30_000, 60);
     expect(leases.due(59_999)).toEqual([]);
     expect(leases.due(60_000)).toEqual(['a']);
     expect(leases.holds('a', 89_999)).toBe(true);
   });
 
+  test('is extended to what was asked for, counted from the request, and never added up', () => {
+    const leases = oneLease();
+    leases.extended('a', 10_000, 300);
+    leases.extended('a', 20_000, 60);
+    expect(leases.leftMs('a', 20_000)).toBe(60_000);
+  });
+
   test('that ended is lost, and an extension that is answered too late does not bring it back', () => {
     const leases = oneLease();
     expect(leases.due(60_000)).toEqual([]);
-    leases.extended('a', 59_000);
+    leases.extended('a', 59_000, 60);
     expect(leases.holds('a', 60_001)).toBe(false);
   });
 
@@ -45,19 +57,28 @@ describe('a lease', () => {
     expect(leases.due(30_000)).toEqual([]);
   });
 
-  test('that is being settled is neither extended nor a licence to commit', () => {
+  test('that is lost is told once, whether its time has passed or SQS said so', () => {
+    const told: string[] = [];
+    const leases = oneLease((receiptHandle) => told.push(receiptHandle));
+    leases.received('b', 0);
+    leases.lost('b');
+    leases.due(60_000);
+    leases.due(61_000);
+    leases.lost('a');
+    expect(told).toEqual(['b', 'a']);
+  });
+
+  test('that is being given back is neither extended nor a licence to commit', () => {
     const leases = oneLease();
-    leases.settling('a');
+    leases.returning('a');
     expect(leases.due(30_000)).toEqual([]);
-    leases.extended('a', 30_000);
+    leases.extended('a', 30_000, 60);
     expect(leases.holds('a', 1)).toBe(false);
   });
 
-  test('stays lost when it is settled: its delete is tried all the same', () => {
+  test('is gone when it is released, lost or not', () => {
     const leases = oneLease();
     leases.lost('a');
-    leases.settling('a');
-    expect(leases.holds('a', 1)).toBe(false);
     leases.released('a');
     expect([leases.size, leases.has('a')]).toEqual([0, false]);
   });
@@ -69,17 +90,28 @@ describe('a lease', () => {
     for (let extensions = 0; extensions < 100; extensions += 1) {
       nowMs += HOUR_MS / 2;
       if (leases.due(nowMs).length === 0) break;
-      leases.extended('a', nowMs);
+      leases.extended('a', nowMs, 3_600);
     }
     expect(nowMs).toBe(11.5 * HOUR_MS);
     expect(leases.holds('a', 12 * HOUR_MS - 1)).toBe(true);
     expect(leases.holds('a', 12 * HOUR_MS)).toBe(false);
   });
 
-  test('is taken once, and settled and released only while it is there', () => {
+  test('may last five visibility timeouts only where that ends within the twelve hours', () => {
+    const leases = new LeaseTable(3_600);
+    leases.received('early', 0);
+    leases.received('late', HOUR_MS);
+    const fiveHours = 5 * 3_600;
+    expect(leases.thatMayLast(['early', 'late', 'unknown'], fiveHours, 7 * HOUR_MS)).toEqual(['early', 'late']);
+    expect(leases.thatMayLast(['early', 'late'], fiveHours, 7 * HOUR_MS + 1)).toEqual(['late']);
+  });
+
+  test('is taken once, given back once, and released only while it is there', () => {
     const leases = oneLease();
     expect(() => leases.received('a', 1)).toThrow('leased once');
-    expect(() => leases.settling('b')).toThrow('only a leased message is settled');
+    expect(() => leases.returning('b')).toThrow('only a leased message is given back');
+    leases.returning('a');
+    expect(() => leases.returning('a')).toThrow('given back once, and only while it is ours');
     expect(() => leases.released('b')).toThrow('only a leased message is released');
   });
 });

@@ -1,8 +1,8 @@
 /**
  * A queue in memory that behaves as SQS documents it, on virtual time, and fails as a test says.
  *
- * It hides what it hands out and counts it, gives each receive a handle of its own, keeps the rest of a FIFO group
- * back while one of it is in flight, and shows again what was not deleted in time.
+ * It hides what it hands out and counts it, gives each receive a handle of its own, shows nothing of a FIFO group
+ * behind a message in flight, shows again what was not deleted in time, and moves away what was received too often.
  */
 import type {
   DeadLetter,
@@ -12,6 +12,7 @@ import type {
   ReceivedMessage,
   VisibilityChange,
 } from '../../../workers/runtime/queue-client.ts';
+import { sleep } from '../../../workers/runtime/surroundings.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const LONG_POLL_MS = 20_000;
@@ -20,7 +21,9 @@ const RECEIVE_MAX = 10;
 
 interface StoredMessage {
   readonly messageId: string;
+  readonly sequenceNumber: string;
   readonly body: string;
+  readonly sentAtMs: number;
   readonly group: string | undefined;
   readonly attributes: ReceivedMessage['attributes'];
   receiveCount: number;
@@ -37,7 +40,10 @@ export interface Faults {
 
 export class MemoryQueue implements QueueClient {
   readonly facts: QueueFacts;
+  /** Copies that were sent. */
   readonly deadLetters: DeadLetter[] = [];
+  /** Ids of what the queue itself moved away, without a reason. */
+  readonly redriven: string[] = [];
   /** Every change of visibility that was asked for, by message id and in seconds, a list per call. */
   readonly changes: { readonly atMs: number; readonly entries: readonly (readonly [string, number])[] }[] = [];
   /** Message ids of every delete call. */
@@ -53,7 +59,14 @@ export class MemoryQueue implements QueueClient {
 
   constructor(time: VirtualTime, facts: Partial<QueueFacts> = {}) {
     this.#time = time;
-    this.facts = { visibilityTimeoutSeconds: 60, fifo: false, hasDeadLetterQueue: true, ...facts };
+    this.facts = {
+      visibilityTimeoutSeconds: 60,
+      fifo: false,
+      maxReceiveCount: 5,
+      messageBytesMax: 1_048_576,
+      createdTimestamp: '1',
+      ...facts,
+    };
   }
 
   /** @returns the message's id. */
@@ -62,14 +75,26 @@ export class MemoryQueue implements QueueClient {
     const messageId = `m${this.#count}`;
     this.#messages.push({
       messageId,
+      sequenceNumber: String(this.#count),
       body,
       group,
       attributes,
+      sentAtMs: this.#time.wallMs(),
       receiveCount: 0,
       visibleAtMs: this.#time.monotonicMs(),
       handle: undefined,
     });
     return messageId;
+  }
+
+  /** As if others had received it so often before. */
+  receivedBefore(messageId: string, times: number): void {
+    this.#find(messageId).receiveCount = times;
+  }
+
+  /** Gives the message to another worker, as SQS may when it believes that a lease is over. */
+  handOutElsewhere(messageId: string): void {
+    this.#handOut(this.#find(messageId));
   }
 
   /** What is still in the queue: how often it was received, and in how many seconds it is shown. */
@@ -96,7 +121,7 @@ export class MemoryQueue implements QueueClient {
         if (signal.aborted) throw new Error('Request aborted');
         const taken = this.#take();
         if (taken.length > 0 || this.#time.monotonicMs() >= endMs) return taken;
-        await this.#time.sleep(LOOK_MS, signal);
+        await sleep(this.#time, LOOK_MS, signal);
       }
     } finally {
       this.pollsUnderWay -= 1;
@@ -138,28 +163,49 @@ export class MemoryQueue implements QueueClient {
 
   close(): void {}
 
+  #find(messageId: string): StoredMessage {
+    const message = this.#messages.find((each) => each.messageId === messageId);
+    if (message === undefined) throw new Error(`${messageId} is not in the queue`);
+    return message;
+  }
+
   #take(): ReceivedMessage[] {
-    const nowMs = this.#time.monotonicMs();
-    const isHidden = ({ visibleAtMs }: StoredMessage) => visibleAtMs > nowMs;
-    const locked = new Set(this.facts.fifo ? this.#messages.filter(isHidden).map(({ group }) => group) : []);
-    const taken = this.#messages
-      .filter((message) => !isHidden(message) && !(this.facts.fifo && locked.has(message.group)))
-      .slice(0, RECEIVE_MAX);
-    return taken.map((message) => {
-      message.receiveCount += 1;
-      message.visibleAtMs = nowMs + this.facts.visibilityTimeoutSeconds * 1000;
-      message.handle = `${message.messageId}#${message.receiveCount}`;
-      this.#idOfHandle.set(message.handle, message.messageId);
-      return {
-        messageId: message.messageId,
-        receiptHandle: message.handle,
-        body: message.body,
-        receiveCount: message.receiveCount,
-        messageGroupId: message.group,
-        sentTimestampMs: 0,
-        attributes: message.attributes,
-      };
-    });
+    const locked = new Set<string | undefined>();
+    const taken: ReceivedMessage[] = [];
+    for (const message of this.#messages) {
+      if (taken.length === RECEIVE_MAX) break;
+      const isHidden = message.visibleAtMs > this.#time.monotonicMs();
+      if (isHidden && this.facts.fifo) locked.add(message.group);
+      if (isHidden || locked.has(message.group)) continue;
+      if (message.receiveCount >= (this.facts.maxReceiveCount ?? Number.POSITIVE_INFINITY)) this.#redrive(message);
+      else taken.push(this.#handOut(message));
+    }
+    return taken;
+  }
+
+  #handOut(message: StoredMessage): ReceivedMessage {
+    const { messageId, body, group, sequenceNumber, sentAtMs, attributes } = message;
+    const receiveCount = message.receiveCount + 1;
+    const receiptHandle = `${messageId}#${receiveCount}`;
+    message.receiveCount = receiveCount;
+    message.visibleAtMs = this.#time.monotonicMs() + this.facts.visibilityTimeoutSeconds * 1000;
+    message.handle = receiptHandle;
+    this.#idOfHandle.set(receiptHandle, messageId);
+    return {
+      messageId,
+      receiptHandle,
+      body,
+      receiveCount,
+      messageGroupId: group,
+      sequenceNumber: this.facts.fifo ? sequenceNumber : undefined,
+      sentTimestampMs: sentAtMs,
+      attributes,
+    };
+  }
+
+  #redrive(message: StoredMessage): void {
+    this.redriven.push(message.messageId);
+    this.#messages = this.#messages.filter((other) => other !== message);
   }
 
   #change(operation: 'delete' | 'changeVisibility', handle: string, apply: (message: StoredMessage) => void) {

@@ -12,9 +12,10 @@ function wantedAfter(...receives: (number | 'failed')[]): number[] {
 }
 
 describe('the number of polls', () => {
-  test('is one at first, and grows by one with each full receive, up to four', () => {
+  test('is one at first, and grows by one with each full receive, up to sixteen', () => {
     expect(new PollerControl().wanted).toBe(1);
-    expect(wantedAfter(10, 10, 10, 10, 10)).toEqual([2, 3, 4, 4, 4]);
+    expect(wantedAfter(10, 10, 10)).toEqual([2, 3, 4]);
+    expect(wantedAfter(...new Array<number>(20).fill(10)).slice(13)).toEqual([15, 16, 16, 16, 16, 16, 16]);
   });
 
   test('shrinks by one with each receive that is not full, and to one when a receive is empty or fails', () => {

@@ -13,6 +13,7 @@ interface Asked {
 async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: object } | 'never', suffix = '') {
   const asked: Asked[] = [];
   const counted: SqsOperation[] = [];
+  const ended: SqsOperation[] = [];
   const server = createServer((request, response) => {
     let text = '';
     request.on('data', (part) => {
@@ -47,14 +48,17 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
     queueUrl: `http://127.0.0.1:${port}/000000000000/work${suffix}`,
     deadLetterQueueUrl: `http://127.0.0.1:${port}/000000000000/work-dlq${suffix}`,
     region: 'eu-central-1',
-    onRequest: (operation) => counted.push(operation),
+    onRequest: (operation) => {
+      counted.push(operation);
+      return () => ended.push(operation);
+    },
   });
   afterwards(() => {
     queue.close();
     server.closeAllConnections();
     server.close();
   });
-  return { queue, asked, counted };
+  return { queue, asked, counted, ended };
 }
 
 /** The SDK checks what it sent and received by it. */
@@ -96,7 +100,12 @@ describe('the edge to SQS', () => {
             ReceiptHandle: 'h1',
             Body: 'work',
             MD5OfBody: md5('work'),
-            Attributes: { ApproximateReceiveCount: '3', SentTimestamp: '1234', MessageGroupId: 'customer' },
+            Attributes: {
+              ApproximateReceiveCount: '3',
+              SentTimestamp: '1234',
+              MessageGroupId: 'customer',
+              SequenceNumber: '18849496460467696128',
+            },
           },
         ],
       },
@@ -108,11 +117,16 @@ describe('the edge to SQS', () => {
         body: 'work',
         receiveCount: 3,
         messageGroupId: 'customer',
+        sequenceNumber: '18849496460467696128',
         sentTimestampMs: 1234,
         attributes: {},
       },
     ]);
-    expect(asked[0]!.body).toMatchObject({ MaxNumberOfMessages: 10, WaitTimeSeconds: 20 });
+    expect(asked[0]!.body).toMatchObject({
+      MaxNumberOfMessages: 10,
+      WaitTimeSeconds: 20,
+      MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId', 'SequenceNumber'],
+    });
   });
 
   test('lets go of a poll that is aborted', async () => {
@@ -124,9 +138,10 @@ describe('the edge to SQS', () => {
   });
 
   test('leaves retrying to the runtime: one request that fails is one request', async () => {
-    const { queue, asked, counted } = await scriptedSqs(() => ({ status: 500, body: { __type: 'InternalError' } }));
+    const fails = () => ({ status: 500, body: { __type: 'InternalError' } });
+    const { queue, asked, counted, ended } = await scriptedSqs(fails);
     await expect(queue.deleteBatch(['a'])).rejects.toThrow();
-    expect([asked.length, counted]).toEqual([1, ['delete']]);
+    expect([asked.length, counted, ended]).toEqual([1, ['delete'], ['delete']]);
   });
 
   test('gives a dead letter its group and deduplication id on a FIFO queue, and neither on another', async () => {
@@ -143,19 +158,44 @@ describe('the edge to SQS', () => {
   });
 
   test('knows what the queue is', async () => {
-    const attributes = { VisibilityTimeout: '120', FifoQueue: 'true', RedrivePolicy: '{}' };
+    const attributes = {
+      VisibilityTimeout: '120',
+      FifoQueue: 'true',
+      RedrivePolicy: '{"deadLetterTargetArn":"arn:aws:sqs:eu-central-1:000000000000:dlq.fifo","maxReceiveCount":"5"}',
+      MaximumMessageSize: '262144',
+      CreatedTimestamp: '1700000000',
+    };
     const { queue } = await scriptedSqs(() => ({ body: { Attributes: attributes } }));
-    expect(await queue.describe()).toEqual({ visibilityTimeoutSeconds: 120, fifo: true, hasDeadLetterQueue: true });
+    expect(await queue.describe()).toEqual({
+      visibilityTimeoutSeconds: 120,
+      fifo: true,
+      maxReceiveCount: 5,
+      messageBytesMax: 262_144,
+      createdTimestamp: '1700000000',
+    });
+  });
+
+  test('takes maxReceiveCount as a number too, and knows a queue without a dead-letter queue', async () => {
+    const answers = [{ VisibilityTimeout: '60', RedrivePolicy: '{"maxReceiveCount":3}' }, { VisibilityTimeout: '60' }];
+    const { queue } = await scriptedSqs(() => ({ body: { Attributes: answers.shift()! } }));
+    expect(await queue.describe()).toMatchObject({ maxReceiveCount: 3, fifo: false });
+    expect(await queue.describe()).toMatchObject({ maxReceiveCount: undefined, messageBytesMax: 1_048_576 });
   });
 });
 
 describe('a queue that a worker refuses', () => {
-  const facts = { visibilityTimeoutSeconds: 60, fifo: false, hasDeadLetterQueue: true };
+  const facts = {
+    visibilityTimeoutSeconds: 60,
+    fifo: false,
+    maxReceiveCount: 5,
+    messageBytesMax: 1_048_576,
+    createdTimestamp: '1700000000',
+  };
 
   test('has less than 60 s of visibility, or nowhere to put what fails', () => {
     expect(() => checkFacts(facts, 'work')).not.toThrow();
     expect(() => checkFacts({ ...facts, visibilityTimeoutSeconds: 59 }, 'work')).toThrow('work is 59 s; at least 60 s');
     expect(() => checkFacts({ ...facts, visibilityTimeoutSeconds: Number.NaN }, 'work')).toThrow('at least 60 s');
-    expect(() => checkFacts({ ...facts, hasDeadLetterQueue: false }, 'work')).toThrow('work has no dead-letter queue');
+    expect(() => checkFacts({ ...facts, maxReceiveCount: undefined }, 'work')).toThrow('work has no dead-letter queue');
   });
 });

@@ -13,12 +13,13 @@ function letterFor(message: Partial<ReceivedMessage>) {
     body: 'body',
     receiveCount: 1,
     messageGroupId: undefined,
+    sequenceNumber: undefined,
     sentTimestampMs: 0,
     attributes: {},
     ...message,
   };
   const rejection = { queueName: 'orders', messageId: 'id-1', reason: 'unitPrice is negative' } as const;
-  return deadLetterFor(received, { ...rejection, errorClass: 'InvalidMessage' });
+  return deadLetterFor(received, { ...rejection, errorClass: 'InvalidMessage', haltsGroup: undefined });
 }
 
 describe('the copy for the dead-letter queue', () => {

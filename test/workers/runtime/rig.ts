@@ -1,56 +1,68 @@
 /** A consumer with everything around it in the test's hands: queue, time, handler and probe. */
 import { pino } from 'pino';
 import { z } from 'zod';
-import type { Outcome } from '../../../workers/outcome.ts';
-import { Consumer, type DrainReport, type HandledMessage } from '../../../workers/runtime/consumer.ts';
+import type { Claims, HandledMessage, Outcome } from '../../../workers/outcome.ts';
+import { Consumer, type DrainReport } from '../../../workers/runtime/consumer.ts';
+import { COUNTS, type CountName } from '../../../workers/runtime/metric-names.ts';
 import type { QueueFacts } from '../../../workers/runtime/queue-client.ts';
 import type { Rejection } from '../../../workers/runtime/rejection.ts';
-import { Telemetry, type WorkerCounts } from '../../../workers/runtime/telemetry.ts';
+import { sleep } from '../../../workers/runtime/surroundings.ts';
+import { Telemetry } from '../../../workers/runtime/telemetry.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 export type Work = { readonly id: number };
-type Handle = (ids: number[], mayCommit: () => boolean) => Outcome[] | Promise<Outcome[]>;
+/** The leases behind a hand-over, by the ids of its messages. */
+interface RigClaim {
+  readonly signal: AbortSignal;
+  lost(): number[];
+}
+type Handle = (ids: number[], claim: RigClaim) => Outcome[] | Promise<Outcome[]>;
 
 export const stored: Outcome = { name: 'stored' };
 export const retried: Outcome = { name: 'retried', reason: 'not now' };
 export const held: Outcome = { name: 'held', reason: 'connection refused' };
+export const lost: Outcome = { name: 'lost' };
 export const rejected = (reason: string): Outcome => ({ name: 'rejected', reason, errorClass: 'RefusedByDatabase' });
 
 export const body = (id: number, version = 1) => JSON.stringify({ schema: 'work', version, payload: { id } });
+
+export interface RigOptions extends Partial<QueueFacts> {
+  readonly onRejection?: 'skip' | 'halt';
+}
 
 export class Rig {
   readonly time = new VirtualTime();
   readonly queue: MemoryQueue;
   /** Ids of every hand-over, in their order. */
   readonly handled: number[][] = [];
-  readonly groupsHandled: (string | undefined)[] = [];
+  readonly groupsHandled: HandledMessage<Work>['group'][] = [];
   readonly rejections: Rejection[] = [];
   handle: Handle = (ids) => ids.map(() => stored);
   probe: () => boolean | Promise<boolean> = () => true;
   recordRejection: (rejection: Rejection) => void = () => {};
   probes = 0;
+  /** Hand-overs that the handler has not answered yet. */
+  underWay = 0;
+  underWayMax = 0;
   ended: DrainReport | undefined;
   readonly consumer: Consumer<Work>;
   readonly #telemetry: Telemetry;
-  #line: Partial<WorkerCounts> = {};
+  #line: Record<string, unknown> = {};
 
-  constructor(facts: Partial<QueueFacts> = {}) {
+  constructor({ onRejection = 'skip', ...facts }: RigOptions = {}) {
     this.queue = new MemoryQueue(this.time, facts);
-    this.#telemetry = new Telemetry('work', (line) => {
-      this.#line = JSON.parse(line) as Partial<WorkerCounts>;
-    });
+    const writeLine = (line: string) => {
+      this.#line = JSON.parse(line) as Record<string, unknown>;
+    };
+    this.#telemetry = new Telemetry('work', writeLine, () => this.time.monotonicMs());
     this.consumer = new Consumer<Work>({
       queue: this.queue,
       facts: this.queue.facts,
       queueName: 'work',
       schema: { name: 'work', version: 1, payload: z.object({ id: z.int() }) },
-      handle: async (messages: readonly HandledMessage<Work>[], mayCommit) => {
-        const ids = messages.map(({ payload }) => payload.id);
-        this.handled.push(ids);
-        this.groupsHandled.push(...messages.map(({ messageGroupId }) => messageGroupId));
-        return this.handle(ids, mayCommit);
-      },
+      onRejection,
+      handle: (messages, claims) => this.#handle(messages, claims),
       recordRejection: async (rejection) => {
         this.recordRejection(rejection);
         this.rejections.push(rejection);
@@ -72,16 +84,50 @@ export class Rig {
     return this;
   }
 
+  /** Sends these as messages of their own, each with its number as id. */
+  send(ids: readonly number[], group?: string): void {
+    for (const id of ids) this.queue.send(body(id), group);
+  }
+
+  sleep(ms: number): Promise<void> {
+    return sleep(this.time, ms);
+  }
+
   async stop(drainSeconds: number): Promise<DrainReport> {
     this.consumer.stop(drainSeconds);
     await this.time.until('the end of the drain', () => this.ended !== undefined);
     return this.ended!;
   }
 
+  async untilEmpty(withinMs?: number): Promise<void> {
+    await this.time.until('an empty queue', () => this.queue.left.length === 0, withinMs);
+  }
+
+  /** Of every change of visibility its entries, a list per call: message id and seconds. */
+  get changes(): (readonly (readonly [string, number])[])[] {
+    return this.queue.changes.map(({ entries }) => entries);
+  }
+
   /** Since the last time it was asked. */
-  get counts(): Partial<WorkerCounts> {
+  get counts(): Partial<Record<CountName, number>> {
     this.#line = {};
+    this.#telemetry.gauges = this.consumer.gauges;
     this.#telemetry.flush(0);
-    return this.#line;
+    const names = Object.keys(COUNTS) as CountName[];
+    return Object.fromEntries(names.map((name) => [name, this.#line[COUNTS[name]]]));
+  }
+
+  async #handle(messages: readonly HandledMessage<Work>[], claims: Claims<Work>): Promise<Outcome[]> {
+    const ids = messages.map(({ payload }) => payload.id);
+    this.handled.push(ids);
+    this.groupsHandled.push(...messages.map(({ group }) => group));
+    this.underWay += 1;
+    this.underWayMax = Math.max(this.underWayMax, this.underWay);
+    const { signal, lost: lostOf } = claims(messages);
+    try {
+      return await this.handle(ids, { signal, lost: () => lostOf().map(({ payload }) => payload.id) });
+    } finally {
+      this.underWay -= 1;
+    }
   }
 }

@@ -1,48 +1,35 @@
-import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import { openPool } from '../../../workers/store/connection.ts';
-import { InboxWriter, type Write } from '../../../workers/store/inbox-writer.ts';
+import type { Write } from '../../../workers/store/inbox-writer.ts';
 import { acceptsWrites, recordRejection } from '../../../workers/store/rejections.ts';
 import { afterwards, eventually } from '../../local/machine/machine.ts';
 import { postgresForTests } from '../postgres.ts';
-
-interface Work {
-  readonly id: string;
-  readonly value: string;
-}
+import { TcpProxy } from '../tcp-proxy.ts';
+import {
+  always,
+  keyReused,
+  losing,
+  makeWriter,
+  message,
+  stored,
+  suppressed,
+  type Work,
+  workWriter,
+  writeWork,
+} from './work.ts';
 
 const postgres = postgresForTests();
-const always = () => true;
-const stored = { name: 'stored' };
-const suppressed = { name: 'suppressed' };
-const keyReused = { name: 'rejected', errorClass: 'KeyReused' };
-
-/** Refuses every value that is no number: PostgreSQL's own 22P02. */
-const writeWork: Write<Work> = async (transaction, payloads) => {
-  await transaction.query(
-    `insert into work (id, value) select id, value::numeric from unnest($1::text[], $2::text[]) as work (id, value)`,
-    [payloads.map(({ id }) => id), payloads.map(({ value }) => value)],
-  );
-};
-
-async function makeWriter(write = writeWork, url = postgres.url) {
-  await postgres.pool.query(
-    'create table if not exists work (id text, value numeric, at bigint generated always as identity)',
-  );
-  const pool = openPool({ name: 'url', url }, undefined);
-  afterwards(() => pool.end());
-  return { pool, writer: new InboxWriter<Work>(pool, 'work', write) };
-}
-
-const message = (id: string, value = '1', group?: string) => ({ key: id, payload: { id, value }, group });
+const nowhere = 'postgres://sluice@127.0.0.1:1/sluice';
 const ids = async () => (await postgres.rows('select id from work order by at')).flat();
 const keys = async () => (await postgres.rows('select key from inbox order by key')).flat();
+const writerThat = async (write: Write<Work>) => (await makeWriter(postgres, { write })).writer;
+const lost = { name: 'lost' };
+const writerAt = (url: string) => makeWriter(postgres, { url });
 
 describe('the inbox', () => {
   test('gives each message its effect once, however often it is delivered', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     const batch = ['a', 'b', 'c'].map((id) => message(id));
     expect(await writer.commit(batch, always)).toEqual([stored, stored, stored]);
     expect(await writer.commit([...batch, message('d')], always)).toEqual([suppressed, suppressed, suppressed, stored]);
@@ -50,7 +37,7 @@ describe('the inbox', () => {
   });
 
   test('rejects alone the message that a trigger refuses, and stores the others', async () => {
-    const { writer } = await makeWriter(async (transaction, payloads) => {
+    const writer = await writerThat(async (transaction, payloads) => {
       await writeWork(transaction, payloads);
       await transaction.query(
         "do $$ begin if exists (select from work where id = 'bad') then raise exception 'embargoed'; end if; end $$",
@@ -69,14 +56,14 @@ describe('the inbox', () => {
   });
 
   test('holds messages while a lock is not to be had, as a migration holds one: they are not received again for it', async () => {
-    const { writer } = await makeWriter(async (transaction) => {
+    const writer = await writerThat(async (transaction) => {
       await transaction.query("do $$ begin raise exception 'lock timeout' using errcode = '55P03'; end $$");
     });
     expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
   });
 
   test('takes the first of equals in one batch', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     expect(await writer.commit([message('a'), message('b'), message('a')], always)).toEqual([
       stored,
       stored,
@@ -86,7 +73,7 @@ describe('the inbox', () => {
   });
 
   test('rejects a key with another payload, in the same batch and later, and keeps what was first', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     expect(await writer.commit([message('a', '1'), message('a', '2')], always)).toMatchObject([stored, keyReused]);
     expect(await writer.commit([message('a', '2'), message('a', '1'), message('b')], always)).toMatchObject([
       keyReused,
@@ -100,22 +87,91 @@ describe('the inbox', () => {
   });
 
   test('keeps the keys of different workers apart', async () => {
-    const { pool, writer } = await makeWriter();
-    const other = new InboxWriter<Work>(pool, 'other', writeWork);
+    const { pool, writer } = await makeWriter(postgres);
+    const other = workWriter(pool, { consumer: 'other' });
     expect(await writer.commit([message('a')], always)).toEqual([stored]);
     expect(await other.commit([message('a')], always)).toEqual([stored]);
   });
 
   test('writes nothing when the lease was lost before the commit', async () => {
-    const { writer } = await makeWriter();
-    expect(await writer.commit([message('a')], () => false)).toMatchObject([{ name: 'retried' }]);
+    const { writer } = await makeWriter(postgres);
+    const one = message('a');
+    expect(
+      await writer.commit(
+        [one],
+        losing(() => true),
+      ),
+    ).toEqual([lost]);
     expect([await ids(), await keys()]).toEqual([[], []]);
+    expect(await writer.commit([one], always)).toEqual([stored]);
+  });
+
+  test('stores the others when the lease of one was lost, but for those behind it in its group', async () => {
+    const { writer } = await makeWriter(postgres);
+    const [a1, b1, a2, b2] = [
+      message('a1', '1', 'a'),
+      message('b1', '1', 'b'),
+      message('a2', '1', 'a'),
+      message('b2', '1', 'b'),
+    ];
+    const outcomes = await writer.commit(
+      [a1!, b1!, a2!, b2!],
+      losing((each) => each === a1),
+    );
+    expect(outcomes.map(({ name }) => name)).toEqual(['lost', 'stored', 'retried', 'stored']);
+    expect(await ids()).toEqual(['b1', 'b2']);
+  });
+
+  test('tells the write that its lease was lost, whatever it throws then', async () => {
+    const abort = new AbortController();
+    const writer = await writerThat(async (_, __, signal) => {
+      abort.abort();
+      signal.throwIfAborted();
+    });
+    const isLost = () => ({ signal: abort.signal, lost: () => (abort.signal.aborted ? [one] : []) });
+    const one = message('a');
+    expect(await writer.commit([one], isLost)).toEqual([lost]);
+    expect(await keys()).toEqual([]);
+  });
+
+  test('suppresses a delivery of a message that was committed, although a later schema reads it in another way', async () => {
+    const { writer } = await makeWriter(postgres);
+    const before = message('a', '1');
+    expect(await writer.commit([before], always)).toEqual([stored]);
+    const after = { ...before, payload: { id: 'a', value: '1.0' } };
+    expect(await writer.commit([after], always)).toEqual([suppressed]);
+    expect(await writer.commit([message('a', '1.0')], always)).toMatchObject([keyReused]);
+  });
+
+  test('compares under one key only what the worker calls the work', async () => {
+    const { pool } = await makeWriter(postgres);
+    const writer = workWriter(pool, { work: ({ id }) => id });
+    expect(await writer.commit([message('a', '1')], always)).toEqual([stored]);
+    expect(await writer.commit([message('a', '2')], always)).toEqual([suppressed]);
+  });
+
+  test('tries again when a key that it met was cleared away before it could be read', async () => {
+    const { pool, writer } = await makeWriter(postgres);
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    let removals = 0;
+    const connect = pool.connect.bind(pool);
+    pool.connect = async () => {
+      const client = await connect();
+      const query = client.query.bind(client) as (...asked: unknown[]) => Promise<unknown>;
+      client.query = (async (...asked: [{ name?: string }]) => {
+        if (asked[0].name === 'select-inbox-keys' && ++removals === 1) {
+          await postgres.pool.query('delete from inbox');
+        }
+        return query(...asked);
+      }) as typeof client.query;
+      return client;
+    };
     expect(await writer.commit([message('a')], always)).toEqual([stored]);
   });
 
   test('stores once what two writers bring at the same time in other orders, without a deadlock', async () => {
-    const one = await makeWriter();
-    const other = await makeWriter();
+    const one = await makeWriter(postgres);
+    const other = await makeWriter(postgres);
     const names = Array.from({ length: 40 }, (_, index) => `k${index}`);
     const outcomes: string[] = [];
     for (let round = 0; round < 10; round += 1) {
@@ -134,12 +190,14 @@ describe('the inbox', () => {
   });
 
   test('does not depend on how transactions are isolated by default', async () => {
-    const { pool } = await makeWriter();
+    const { pool } = await makeWriter(postgres);
     await postgres.pool.query("alter role sluice set default_transaction_isolation = 'serializable'");
     afterwards(() => postgres.pool.query('alter role sluice reset default_transaction_isolation'));
     const levels: unknown[] = [];
-    const writer = new InboxWriter<Work>(pool, 'work', async (transaction) => {
-      levels.push((await transaction.query('show transaction_isolation')).rows[0]);
+    const writer = workWriter(pool, {
+      write: async (transaction) => {
+        levels.push((await transaction.query('show transaction_isolation')).rows[0]);
+      },
     });
     expect(await writer.commit([message('a')], always)).toEqual([stored]);
     expect(levels).toEqual([{ transaction_isolation: 'read committed' }]);
@@ -148,7 +206,7 @@ describe('the inbox', () => {
 
 describe('a batch with a bad message', () => {
   test.each([0, 4, 9])('loses only the one at place %i of ten', async (place) => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     const batch = Array.from({ length: 10 }, (_, index) => message(`m${index}`, index === place ? 'x' : '1'));
     const outcomes = await writer.commit(batch, always);
     expect(outcomes.map(({ name }) => name)).toEqual(
@@ -159,7 +217,7 @@ describe('a batch with a bad message', () => {
       reason: 'invalid input syntax for type numeric: "x" (22P02)',
       errorClass: 'RefusedByDatabase',
     });
-    expect((await ids()).sort()).toEqual(batch.flatMap(({ key }, index) => (index === place ? [] : [key])));
+    expect((await ids()).sort()).toEqual(batch.flatMap(({ payload }, index) => (index === place ? [] : [payload.id])));
     expect(await keys()).not.toContain(`m${place}`);
     const again = await writer.commit(
       batch.filter((_, index) => index !== place),
@@ -169,7 +227,7 @@ describe('a batch with a bad message', () => {
   });
 
   test('rejects what violates a constraint (class 23)', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     await postgres.pool.query('alter table work add check (value < 100)');
     expect(await writer.commit([message('a'), message('b', '100')], always)).toMatchObject([
       stored,
@@ -178,7 +236,7 @@ describe('a batch with a bad message', () => {
   });
 
   test('keeps the order of each group across the halves', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     const batch = ['1', '2', 'x', '4', '5', 'x', '7', '8'].map((value, index) =>
       message(`m${index}`, value, index % 2 === 0 ? 'even' : 'odd'),
     );
@@ -188,7 +246,7 @@ describe('a batch with a bad message', () => {
 
   test('commits nothing of a group behind a message that has to come again', async () => {
     let calls = 0;
-    const { writer } = await makeWriter(async (transaction, payloads) => {
+    const writer = await writerThat(async (transaction, payloads) => {
       calls += 1;
       if (calls > 1 && payloads.some(({ id }) => id === 'a1')) {
         throw new Error('the write function cannot do this one');
@@ -202,7 +260,7 @@ describe('a batch with a bad message', () => {
   });
 
   test('for which the write function throws gives back that one alone, and does not take the database for away', async () => {
-    const { writer } = await makeWriter(async (transaction, payloads) => {
+    const writer = await writerThat(async (transaction, payloads) => {
       if (payloads.some(({ id }) => id === 'm3')) throw new TypeError('cannot read properties of undefined');
       await writeWork(transaction, payloads);
     });
@@ -219,7 +277,7 @@ describe('a connection that is lost', () => {
 
   test('between two statements of a transaction holds the batch, which is stored by the next attempt', async () => {
     let kill = true;
-    const { writer } = await makeWriter(async (transaction, payloads) => {
+    const writer = await writerThat(async (transaction, payloads) => {
       await writeWork(transaction, payloads);
       if (!kill) return;
       kill = false;
@@ -234,7 +292,7 @@ describe('a connection that is lost', () => {
   });
 
   test('while the commit runs holds the batch, and the replay stores it once', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     await postgres.pool.query(`
       create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(30); return null; end';
       create constraint trigger slow after insert on work deferrable initially deferred for each row execute function slow()`);
@@ -250,24 +308,25 @@ describe('a connection that is lost', () => {
   });
 
   test('with the answer to a commit under way holds the batch, and the replay suppresses it', async () => {
-    const { url, loseNextCommitAnswer } = await proxy(postgres.url);
-    const { writer } = await makeWriter(writeWork, url);
-    loseNextCommitAnswer();
-    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+    const proxy = await TcpProxy.before(Number(new URL(postgres.url).port));
+    const { writer } = await writerAt(proxy.url(postgres.url));
+    const one = message('a');
+    proxy.loseNextCommitAnswer();
+    expect(await writer.commit([one], always)).toMatchObject([{ name: 'held' }]);
     expect(await ids()).toEqual(['a']);
-    expect(await writer.commit([message('a')], always)).toEqual([suppressed]);
+    expect(await writer.commit([one], always)).toEqual([suppressed]);
     expect(await ids()).toEqual(['a']);
   });
 
   test('or that cannot be opened holds the batch', async () => {
-    const { writer } = await makeWriter(writeWork, 'postgres://sluice@127.0.0.1:1/sluice');
+    const { writer } = await writerAt(nowhere);
     expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
   });
 });
 
 describe('what is the state of the database and not the message', () => {
   test('holds the batch: a table that a deploy has not made yet', async () => {
-    const { writer } = await makeWriter();
+    const { writer } = await makeWriter(postgres);
     await postgres.pool.query('drop table work');
     expect(await writer.commit([message('a')], always)).toMatchObject([
       { name: 'held', reason: expect.stringContaining('(42P01)') },
@@ -275,12 +334,12 @@ describe('what is the state of the database and not the message', () => {
   });
 
   test('holds the batch on a server that is read-only, and the probe sees it', async () => {
-    const { pool, writer } = await makeWriter();
-    expect(await acceptsWrites(pool)).toBe(true);
+    const { pool, writer } = await makeWriter(postgres);
+    expect(await acceptsWrites(pool, 'work')).toBe(true);
     const readOnly = new URL(postgres.url);
     readOnly.searchParams.set('options', '-c default_transaction_read_only=on');
-    const replica = await makeWriter(writeWork, readOnly.href);
-    expect(await acceptsWrites(replica.pool)).toBe(false);
+    const replica = await writerAt(readOnly.href);
+    expect(await acceptsWrites(replica.pool, 'work')).toBe(false);
     expect(await replica.writer.commit([message('a')], always)).toMatchObject([
       { name: 'held', reason: expect.stringContaining('(25006)') },
     ]);
@@ -288,13 +347,13 @@ describe('what is the state of the database and not the message', () => {
   });
 
   test('fails the probe and no more when it is away', async () => {
-    const { pool } = await makeWriter(writeWork, 'postgres://sluice@127.0.0.1:1/sluice');
-    expect(await acceptsWrites(pool)).toBe(false);
+    const { pool } = await writerAt(nowhere);
+    expect(await acceptsWrites(pool, 'work')).toBe(false);
   });
 
   test('gives back what loses against others again and again', async () => {
     let attempts = 0;
-    const { writer } = await makeWriter(async (transaction) => {
+    const writer = await writerThat(async (transaction) => {
       attempts += 1;
       await transaction.query("do $$ begin raise exception 'deadlock' using errcode = '40P01'; end $$");
     });
@@ -304,49 +363,12 @@ describe('what is the state of the database and not the message', () => {
 });
 
 test('a rejection that is recorded twice has one row, with the first reason', async () => {
-  const { pool } = await makeWriter();
-  const rejection = { queueName: 'orders', messageId: 'm1', reason: 'first', errorClass: 'InvalidMessage' };
-  await recordRejection(pool, rejection);
-  await recordRejection(pool, { ...rejection, reason: 'second' });
+  const { pool } = await makeWriter(postgres);
+  const rejection = { queueName: 'orders', messageId: 'm1', errorClass: 'InvalidMessage', haltsGroup: undefined };
+  await recordRejection(pool, 'orders@1', { ...rejection, reason: 'first' });
+  await recordRejection(pool, 'orders@1', { ...rejection, reason: 'second' });
   expect(await postgres.rows('select queue, message_id, reason, error_class from rejections')).toEqual([
     ['orders', 'm1', 'first', 'InvalidMessage'],
   ]);
+  expect(await postgres.rows('select * from fences')).toEqual([]);
 });
-
-/** Passes everything on, until told: then it cuts the client off between a commit and its answer. */
-async function proxy(url: string): Promise<{ url: string; loseNextCommitAnswer: () => void }> {
-  let losing = false;
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = connect({ host: '127.0.0.1', port: Number(new URL(url).port) });
-    let cut = false;
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-    }
-    client.on('data', (bytes) => {
-      if (losing && bytes.includes('commit\0')) {
-        losing = false;
-        cut = true;
-      }
-      upstream.write(bytes);
-    });
-    upstream.on('data', (bytes) => (cut ? client.destroy() : client.write(bytes)));
-    upstream.on('close', () => client.destroy());
-    client.on('close', () => upstream.destroy());
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const address = server.address();
-  const proxied = new URL(url);
-  if (address !== null && typeof address === 'object') proxied.port = String(address.port);
-  return {
-    url: proxied.href,
-    loseNextCommitAnswer: () => {
-      losing = true;
-    },
-  };
-}

@@ -3,7 +3,7 @@ import { migrate } from '../../../workers/store/migrate.ts';
 import { postgresForTests } from '../postgres.ts';
 
 const postgres = postgresForTests();
-const all = ['001_inbox', '002_orders', '003_ledger'];
+const all = ['001_inbox', '002_orders', '003_ledger', '004_fences'];
 const run = () => migrate(postgres.database, undefined);
 const tables = async () =>
   (await postgres.rows("select tablename from pg_tables where schemaname = 'public' order by 1")).flat();
@@ -13,11 +13,13 @@ describe('migrating', () => {
     await postgres.empty();
     expect(await run()).toEqual(all);
     expect(await tables()).toEqual([
+      'fences',
       'inbox',
       'ledger_accounts',
       'ledger_entries',
       'order_lines',
       'orders',
+      'probes',
       'rejections',
       'sluice_migrations',
     ]);
@@ -39,7 +41,7 @@ describe('migrating', () => {
   });
 
   test('leaves a newer schema alone, so that an old worker goes on while a deploy is under way', async () => {
-    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('004_of_a_newer_worker', now())");
+    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('005_of_a_newer_worker', now())");
     expect(await run()).toEqual([]);
   });
 });

@@ -1,0 +1,108 @@
+/** What a consumer does with a message that can never succeed. */
+import { describe, expect, test } from '@jest/globals';
+import { Rig, rejected } from './rig.ts';
+
+describe('rejecting', () => {
+  test('records the reason, sends the copy, and deletes only then', async () => {
+    const rig = new Rig();
+    rig.queue.send('{}');
+    const order: string[] = [];
+    rig.recordRejection = () => order.push('record');
+    rig.queue.faults.call = (operation) => {
+      if (operation !== 'receive') order.push(operation);
+    };
+    rig.start();
+    await rig.untilEmpty();
+    expect(order).toEqual(['record', 'send', 'delete']);
+    expect(rig.rejections).toMatchObject([{ queueName: 'work', messageId: 'm1', errorClass: 'InvalidMessage' }]);
+    expect(rig.queue.deadLetters[0]!.attributes).toMatchObject({ RejectionMessageId: { StringValue: 'm1' } });
+    expect(rig.counts).toMatchObject({ rejected: 1, stored: 0 });
+  });
+
+  test('tries three times in place to send the copy', async () => {
+    const rig = new Rig();
+    rig.queue.send('{}');
+    let sends = 0;
+    rig.queue.faults.call = (operation) => {
+      if (operation === 'send' && ++sends < 3) throw new Error('503');
+    };
+    rig.start();
+    await rig.untilEmpty();
+    expect([sends, rig.queue.deadLetters.length, rig.changes]).toEqual([3, 1, []]);
+    expect(rig.counts).toMatchObject({ received: 1, rejected: 1, retried: 0 });
+  });
+
+  test('keeps a message whose copy could not be sent then, and tries again later', async () => {
+    const rig = new Rig();
+    rig.queue.send('{}');
+    let sends = 0;
+    rig.queue.faults.call = (operation) => {
+      if (operation === 'send' && ++sends <= 6) throw new Error('the dead-letter queue is away');
+    };
+    rig.start();
+    await rig.untilEmpty();
+    expect(rig.changes).toEqual([[['m1', 15]], [['m1', 30]]]);
+    expect(rig.queue.deadLetters).toHaveLength(1);
+    expect(rig.counts).toMatchObject({ received: 3, rejected: 1, retried: 2 });
+  });
+
+  test('does not hold up the others, and keeps the lease while a send hangs', async () => {
+    const rig = new Rig();
+    rig.queue.send('{}');
+    rig.send([2]);
+    const send = Promise.withResolvers<void>();
+    rig.queue.faults.call = (operation) => (operation === 'send' ? send.promise : undefined);
+    rig.start();
+    await rig.time.until('the other one deleted', () => rig.queue.left.length === 1, 1_000);
+    await rig.time.pass(100_000);
+    expect(rig.queue.left).toMatchObject([{ messageId: 'm1', receiveCount: 1 }]);
+    send.resolve();
+    await rig.untilEmpty();
+  });
+
+  test('sends no copy of a message whose lease was lost while its reason was written', async () => {
+    const rig = new Rig();
+    rig.queue.send('{}');
+    let away = true;
+    rig.probe = () => !away;
+    rig.recordRejection = () => {
+      if (away) throw new Error('connection refused');
+    };
+    rig.start();
+    await rig.time.pass(1_000);
+    rig.queue.handOutElsewhere('m1');
+    await rig.time.pass(40_000);
+    away = false;
+    await rig.time.pass(10_000);
+    expect(rig.queue.deadLetters).toEqual([]);
+    expect(rig.queue.deletes).toEqual([]);
+    expect(rig.counts).toMatchObject({ leasesLost: 1, rejected: 0 });
+  });
+
+  test('waits for a database that cannot record the reason, without receiving the message again', async () => {
+    const rig = new Rig();
+    rig.queue.send('{}');
+    let away = true;
+    rig.probe = () => !away;
+    rig.recordRejection = () => {
+      if (away) throw new Error('connection refused');
+    };
+    rig.start();
+    await rig.time.pass(100_000);
+    expect(rig.queue.left).toMatchObject([{ receiveCount: 1 }]);
+    // The second was under way when the database went.
+    expect(rig.queue.receives).toBeLessThanOrEqual(2);
+    away = false;
+    await rig.untilEmpty();
+    expect(rig.queue.deadLetters).toHaveLength(1);
+  });
+
+  test('gives a reason that SQS accepts, whatever the handler quotes', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    rig.handle = () => [rejected(`invalid: "\u0001\uffff${'x'.repeat(300)}"`)];
+    rig.start();
+    await rig.untilEmpty();
+    expect(rig.rejections[0]!.reason).toMatch(/^[\x20-\x7e]{1,200}$/);
+  });
+});
