@@ -35,10 +35,14 @@ export class Outage {
     return this.#breaker.state;
   }
 
-  /** Whether messages that wait have been kept for as long as they are kept. */
+  /** Whether messages that wait have been kept for as long as they are kept; not while one of them is the trial. */
   get isTooLong(): boolean {
     const sinceMs = this.#breaker.awaySinceMs;
-    return sinceMs !== undefined && this.#options.surroundings.monotonicMs() >= sinceMs + HELD_MS_MAX;
+    return (
+      !this.#breaker.admits &&
+      sinceMs !== undefined &&
+      this.#options.surroundings.monotonicMs() >= sinceMs + HELD_MS_MAX
+    );
   }
 
   /** A batch, or the reason for a rejection, could not be written because the database is away. */
