@@ -217,6 +217,7 @@ export class Consumer<Payload> {
     const poll = this.#receive().finally(() => {
       this.#polls.delete(poll);
       this.#liveness.polled(this.#options.surroundings.monotonicMs());
+      if (this.#stopping.signal.aborted) this.#pump();
       this.#wake();
     });
     this.#polls.add(poll);
@@ -237,12 +238,9 @@ export class Consumer<Payload> {
     if (deliveries.length === 0) return;
     telemetry.count('received', deliveries.length);
     this.#keeper.watch(this.#hand.leases.firstDueAtMs(requestSentAtMs));
-    if (this.#stopping.signal.aborted) {
-      await this.#settling.giveBack(deliveries, () => 0);
-    } else {
-      for (const delivery of deliveries) this.#batcher.add(delivery);
-      this.#pump();
-    }
+    // During a drain too: given back, it would be received again by the next poll that has not ended yet.
+    for (const delivery of deliveries) this.#batcher.add(delivery);
+    this.#pump();
   }
 
   async #pollFailed(error: unknown): Promise<void> {
@@ -337,7 +335,8 @@ export class Consumer<Payload> {
     const batcher = this.#batcher;
     const { maxReceiveCount = Number.POSITIVE_INFINITY } = this.#options.facts;
     if (this.#stopping.signal.aborted) {
-      const isAway = this.#outage.state !== 'closed';
+      // A poll that has not ended yet would only receive it once more.
+      const isAway = this.#outage.state !== 'closed' && this.#polls.size === 0;
       if (isAway || nowMs >= this.#drain.returnAtMs) void settling.giveBack(batcher.dropReady(), () => 0);
     } else if (this.#outage.isTooLong) {
       // Received once more, what is at its last receive would be dead for the database's fault: it is kept.
