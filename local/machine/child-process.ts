@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { KILL_WAIT_MS } from './ending.ts';
 import type { RunFolder } from './run-folder.ts';
 import type { ServerUser } from './server-user.ts';
 import { hasCode } from './system-error.ts';
@@ -19,8 +20,6 @@ export const LINE_CHARACTERS_MAX = 8_192;
 export const LOG_BYTES_MAX = 64 * 1024 * 1024;
 /** A grandchild that left the group may hold the output open: it is not waited for any longer. */
 const OUTPUT_WAIT_MS = 1_000;
-/** How long a killed process may take to go. */
-const KILL_WAIT_MS = 2_000;
 
 export interface StartProcessOptions {
   /** The run whose list it is put on. */
@@ -149,7 +148,11 @@ async function stop(
 ): Promise<ProcessExit> {
   for (const [next, waitMs] of [[signal, graceMs] as const, ['SIGKILL', KILL_WAIT_MS] as const]) {
     // Once its exit has been heard its pid may belong to someone else.
-    if (child.exitCode === null && child.signalCode === null) signalGroup(child.pid, next);
+    if (child.exitCode === null && child.signalCode === null) {
+      signalGroup(child.pid, next);
+      // One that was stopped hears it only when it goes on.
+      signalGroup(child.pid, 'SIGCONT');
+    }
     if (await settlesWithin(exited, waitMs)) return exited;
   }
   throw new Error(`process ${child.pid} does not end, not even when killed.`);

@@ -21,10 +21,11 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { type ProcessExit, type RunningProcess, startProcess } from './child-process.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { endCluster, KILL_WAIT_MS, QUIT_WAIT_MS, wakeCluster } from './ending.ts';
 import { findFreePort, LOOPBACK, portInUse, requireFreePort } from './ports.ts';
 import { findPostgres, type PostgresPrograms } from './postgres-programs.ts';
 import { commandLineOf, startMarkOf } from './process-identity.ts';
-import { endProcess, type RunFolder } from './run-folder.ts';
+import type { RunFolder } from './run-folder.ts';
 import { serverUser } from './server-user.ts';
 import { hasCode } from './system-error.ts';
 
@@ -51,8 +52,6 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const FREE_PORT_TRIES = 4;
 /** A fast shutdown writes a checkpoint. */
 const STOP_WAIT_MS = 10_000;
-/** PostgreSQL itself gives its processes 5 s after SIGQUIT before it kills them. */
-const QUIT_WAIT_MS = 6_000;
 const INITDB_WAIT_MS = 60_000;
 /** As much of the log as an error shows. */
 const LOG_LINES_SHOWN = 8;
@@ -93,7 +92,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     await endLeftServer(data);
     if (!data.isComplete) await initdb(programs, data, options);
     const server = await startServer(programs, data, options);
-    await prepare(server, data);
+    await prepare(server, data, run);
     run.recordPort(PROCESS_NAME, server.port);
     // Killed or stopped: the folder is free at once, also for the same run that starts a server on it again.
     const exited = server.process.exited.then((exit) => {
@@ -108,7 +107,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       logFile: run.logPath(PROCESS_NAME),
       exited,
       stop: async () => {
-        await stopServer(server.process);
+        await stopServer(server.process, run);
         await exited;
       },
     };
@@ -118,20 +117,24 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-/** A server may have outlived its run and that run's folder: then only its own lock file knows of it. */
+/** A server, or what it forked, may have outlived its run and that run's folder: then only the data knows of it. */
 async function endLeftServer(data: DataFolder): Promise<void> {
+  const clusterName = lastClusterName(data);
+  if (clusterName !== undefined) await endCluster(clusterName);
   const lockFile = join(data.postgresPath, 'postmaster.pid');
   if (!existsSync(lockFile)) return;
   const pid = Number.parseInt(readFileSync(lockFile, 'utf8'), 10);
-  const startMark = startMarkOf(pid);
   // Of a server that has ended PostgreSQL clears the lock itself.
-  if (startMark === undefined) return;
-  if (commandLineOf(pid)?.includes(data.postgresPath)) {
-    await endProcess({ name: PROCESS_NAME, pid, startMark, endWith: 'SIGQUIT' });
-  } else {
-    // Its pid was given out again, and PostgreSQL would take the new process for a server.
-    rmSync(lockFile, { force: true });
-  }
+  if (startMarkOf(pid) === undefined || commandLineOf(pid)?.includes(data.postgresPath)) return;
+  // Its pid was given out again, and PostgreSQL would take the new process for a server.
+  rmSync(lockFile, { force: true });
+}
+
+/** PostgreSQL notes the arguments of its last start beside its data. */
+function lastClusterName(data: DataFolder): string | undefined {
+  const optionsFile = join(data.postgresPath, 'postmaster.opts');
+  if (!existsSync(optionsFile)) return undefined;
+  return /"cluster_name=([^"]+)"/.exec(readFileSync(optionsFile, 'utf8'))?.[1];
 }
 
 async function initdb(programs: PostgresPrograms, data: DataFolder, options: EmbeddedPostgresOptions): Promise<void> {
@@ -205,7 +208,7 @@ async function startServer(
       const client = await connectWhenReady(process, data, port);
       return { port, process, client };
     } catch (error) {
-      await stopServer(process);
+      await stopServer(process, run);
       const log = readTail(run.logPath(PROCESS_NAME), logStart);
       if (log.includes('Address already in use')) {
         if (givenPort !== undefined) throw portInUse(givenPort, PRODUCT);
@@ -231,6 +234,8 @@ function spawnServer(
     port,
     listen_addresses: LOOPBACK,
     unix_socket_directories: '',
+    // By which its processes are found when they have to be ended.
+    cluster_name: run.name,
     max_connections: CONNECTIONS_MAX,
     shared_buffers: `${SHARED_BUFFERS_MB}MB`,
     fsync: 'on',
@@ -270,12 +275,12 @@ async function connectWhenReady(process: RunningProcess, data: DataFolder, port:
   }
 }
 
-async function prepare({ client, process }: ReadyServer, data: DataFolder): Promise<void> {
+async function prepare({ client, process }: ReadyServer, data: DataFolder, run: RunFolder): Promise<void> {
   try {
     if (!data.isComplete) await createDatabase(data, client);
     await client.end();
   } catch (error) {
-    await stopServer(process);
+    await stopServer(process, run);
     throw error;
   }
 }
@@ -287,9 +292,13 @@ async function createDatabase(data: DataFolder, client: pg.Client): Promise<void
   data.markComplete();
 }
 
-async function stopServer(process: RunningProcess): Promise<void> {
+/** Also one that was frozen, which has to go on to end. */
+async function stopServer(process: RunningProcess, run: RunFolder): Promise<void> {
   process.signal('SIGINT');
-  if (!(await process.endsWithin(STOP_WAIT_MS))) await process.stop('SIGQUIT', QUIT_WAIT_MS);
+  wakeCluster(run.name);
+  if (await process.endsWithin(STOP_WAIT_MS)) return;
+  await endCluster(run.name);
+  await process.stop('SIGKILL', KILL_WAIT_MS);
 }
 
 function clientOf(user: string, password: string, port: number, database: string): pg.Client {

@@ -8,12 +8,15 @@
  * Holds always: no signal goes to a recorded pid whose mark has not been compared first.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 export interface ProcessIdentity {
   readonly pid: number;
   readonly startMark: string;
 }
+
+/** Thousands of processes with long command lines. */
+const PS_BYTES_MAX = 16 * 1024 * 1024;
 
 const HAS_PROC = existsSync('/proc/self/stat');
 
@@ -32,12 +35,30 @@ export function isRunning(identity: ProcessIdentity): boolean {
 
 /** The command line of a process, its arguments parted by spaces; undefined when it cannot be seen. */
 export function commandLineOf(pid: number): string | undefined {
-  if (!HAS_PROC) return ps(pid, 'args=');
+  if (!HAS_PROC) return ps('args=', '-p', String(pid));
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
   } catch {
     return undefined;
   }
+}
+
+/** The running processes whose command line answers to this, of whatever user. */
+export function processesWhose(fits: (commandLine: string) => boolean): ProcessIdentity[] {
+  return commandLines().flatMap(([pid, commandLine]) => {
+    if (!fits(commandLine)) return [];
+    const startMark = startMarkOf(pid);
+    return startMark === undefined ? [] : [{ pid, startMark }];
+  });
+}
+
+function commandLines(): [pid: number, commandLine: string][] {
+  if (HAS_PROC) {
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    return pids.map((pid) => [Number(pid), commandLineOf(Number(pid)) ?? '']);
+  }
+  const lines = ps('pid=,args=', '-A')?.matchAll(/^ *(\d+) (.*)$/gm) ?? [];
+  return [...lines].map(([, pid, commandLine]) => [Number(pid), commandLine ?? '']);
 }
 
 /** Names the set of pids that this process sees; pids of another set (another container) cannot be judged here. */
@@ -69,14 +90,16 @@ function startMarkFromProc(pid: number): string | undefined {
 }
 
 function startMarkFromPs(pid: number): string | undefined {
-  const line = ps(pid, 'stat=,lstart=');
+  const line = ps('stat=,lstart=', '-p', String(pid));
   const [, state, startedAt] = line?.match(/^(\S+)\s+(.+)$/) ?? [];
   return state === undefined || state.startsWith('Z') ? undefined : startedAt;
 }
 
-function ps(pid: number, columns: string): string | undefined {
-  const { status, stdout } = spawnSync('ps', ['-o', columns, '-p', String(pid)], {
+/** Its lines whole: they may be wider than a terminal. */
+function ps(columns: string, ...which: string[]): string | undefined {
+  const { status, stdout } = spawnSync('ps', ['-ww', '-o', columns, ...which], {
     encoding: 'utf8',
+    maxBuffer: PS_BYTES_MAX,
     env: { PATH: '/bin:/usr/bin', LC_ALL: 'C', TZ: 'UTC' },
   });
   const line = stdout?.trim();

@@ -26,21 +26,16 @@ import {
 } from 'node:fs';
 import { rename, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { isOfThisBoot, isRunning, type ProcessIdentity, pidNamespace, startMarkOf } from './process-identity.ts';
+import { endCluster, endProcess } from './ending.ts';
+import { isOfThisBoot, isRunning, pidNamespace, startMarkOf } from './process-identity.ts';
 import { canEnter, serverUser } from './server-user.ts';
 import { hasCode } from './system-error.ts';
 
 const OWNER_FILE = 'owner.json';
 const OWNER_FORMAT = 1;
 
-/** PostgreSQL itself gives its processes 5 s after SIGQUIT before it kills them. */
-const QUIT_WAIT_MS = 6_000;
-/** A killed process goes as soon as the kernel gets to it; only one that hangs in a disk is slower. */
-const KILL_WAIT_MS = 2_000;
-const POLL_MS = 10;
 /** For two runs of which one begins while the other ends; a third collision in a row does not happen. */
 const MAKE_TRIES = 3;
 /** Making a folder takes milliseconds: one that is still being made after this belongs to a run that died. */
@@ -52,7 +47,6 @@ const processSchema = z.object({ pid: z.int().min(2), startMark: z.string() });
 
 const recordedProcessSchema = processSchema.extend({
   name: z.string(),
-  /** SIGQUIT goes to the process alone, which takes its own children down; SIGKILL goes to its whole group. */
   endWith: z.enum(['SIGKILL', 'SIGQUIT']),
 });
 
@@ -99,6 +93,11 @@ export class RunFolder {
     this.path = path;
     this.keep = owner.keep;
     this.#owner = owner;
+  }
+
+  /** Such as `run-13c5ef392a26`: no other run has it. */
+  get name(): string {
+    return basename(this.path);
   }
 
   /** Where the run's data lives unless the person named a folder. */
@@ -244,13 +243,13 @@ export function liveRunFolders(options: Pick<RunFolderOptions, 'temporaryFolder'
 }
 
 /**
- * Ends every process on a run's list, then removes its folder unless it is to be kept.
+ * Ends every process on a run's list and what its PostgreSQL forked, then removes its folder unless it is to be kept.
  *
  * May run twice at the same time on the same folder: the reaper and a sweep do.
  */
 export async function clearRun(path: string): Promise<LeftRun['outcome']> {
   const owner = readOwner(path);
-  await Promise.all((owner?.processes ?? []).map(endProcess));
+  await Promise.all([endCluster(basename(path)), ...(owner?.processes ?? []).map(endProcess)]);
   if (owner?.keep) {
     // The copy of PostgreSQL's programs is no data.
     await remove(join(path, 'native'));
@@ -266,34 +265,6 @@ export async function clearRun(path: string): Promise<LeftRun['outcome']> {
   await remove(gone);
   await removeIfEmpty(dirname(path));
   return 'removed';
-}
-
-/** Ends one recorded process and waits for it, within bounds. */
-export async function endProcess(recorded: RecordedProcess): Promise<void> {
-  if (recorded.endWith === 'SIGQUIT') {
-    signalIfSame(recorded, recorded.pid, 'SIGQUIT');
-    if (await hasEnded(recorded, QUIT_WAIT_MS)) return;
-  }
-  signalIfSame(recorded, -recorded.pid, 'SIGKILL');
-  await hasEnded(recorded, KILL_WAIT_MS);
-}
-
-function signalIfSame(identity: ProcessIdentity, target: number, signal: NodeJS.Signals): void {
-  if (!isRunning(identity)) return;
-  try {
-    process.kill(target, signal);
-  } catch (error) {
-    if (!hasCode(error, 'ESRCH')) throw error;
-  }
-}
-
-async function hasEnded(identity: ProcessIdentity, waitMs: number): Promise<boolean> {
-  const giveUpAtMs = performance.now() + waitMs;
-  while (isRunning(identity)) {
-    if (performance.now() > giveUpAtMs) return false;
-    await sleep(POLL_MS);
-  }
-  return true;
 }
 
 function isLeft(path: string): boolean {

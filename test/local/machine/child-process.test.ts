@@ -54,6 +54,19 @@ describe('a process of a run', () => {
     expect(await process.stop('SIGTERM', 50)).toEqual({ code: null, signal: 'SIGKILL' });
   });
 
+  test('that was stopped hears the signal all the same', async () => {
+    const run = await makeRun();
+    let ready = false;
+    const process = await startShell(run, 'trap "exit 5" TERM; echo ready; sleep 60 & wait', {
+      onLine: () => {
+        ready = true;
+      },
+    });
+    await eventually('its trap set', () => ready);
+    process.signal('SIGSTOP');
+    expect(await process.stop('SIGTERM', 10_000)).toEqual({ code: 5, signal: null });
+  });
+
   test('leaves none of its children behind when it ends by itself', async () => {
     const run = await makeRun();
     let child = 0;

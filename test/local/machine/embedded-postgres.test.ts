@@ -9,8 +9,9 @@ import pg from 'pg';
 import { type DataFolder, openDataFolder } from '../../../local/machine/data-folder.ts';
 import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../../local/machine/embedded-postgres.ts';
 import { findPostgres } from '../../../local/machine/postgres-programs.ts';
+import { isRunning } from '../../../local/machine/process-identity.ts';
 import { createRunFolder, type RunFolder } from '../../../local/machine/run-folder.ts';
-import { afterwards, isListening, temporaryFolder } from './machine.ts';
+import { afterwards, eventually, freezePostgres, isListening, temporaryFolder } from './machine.ts';
 
 const isRoot = process.getuid!() === 0;
 const nobody = { uid: 65_534, gid: 65_534 };
@@ -177,5 +178,31 @@ describe('a PostgreSQL that was killed', () => {
     const again = await start({ run, port: killed.port });
     expect(await query(killed.url, 'SELECT id FROM work')).toEqual([[1]]);
     await again.stop();
+  });
+});
+
+describe('a PostgreSQL that was frozen', () => {
+  const postmaster = (run: RunFolder) => run.processes.find(({ name }) => name === 'postgres')!.pid;
+
+  test('ends when it is told to, in good order and with all that it forked', async () => {
+    const run = await makeRun();
+    const frozen = await start({ run });
+    const processes = await freezePostgres(frozen.url, postmaster(run));
+    expect(processes.length).toBeGreaterThan(5);
+    await frozen.stop();
+    expect(await frozen.exited).toEqual({ code: 0, signal: null });
+    expect(processes.filter(isRunning)).toEqual([]);
+  });
+
+  test('and then killed, is started again by the same run on its data', async () => {
+    const run = await makeRun();
+    const frozen = await start({ run });
+    await query(frozen.url, 'CREATE TABLE work AS SELECT 1 AS id');
+    const processes = await freezePostgres(frozen.url, postmaster(run));
+    process.kill(postmaster(run), 'SIGKILL');
+    await frozen.exited;
+    const again = await start({ run, port: frozen.port });
+    expect(await query(again.url, 'SELECT id FROM work')).toEqual([[1]]);
+    await eventually('what the frozen one had forked gone', () => !processes.some(isRunning));
   });
 });

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach } from '@jest/globals';
+import pg from 'pg';
+import { isRunning, type ProcessIdentity, startMarkOf } from '../../../local/machine/process-identity.ts';
 
 const EVENTUALLY_MS = 20_000;
 
@@ -46,4 +48,26 @@ export function isListening(port: number): Promise<boolean> {
     };
     socket.once('connect', answer(true)).once('error', answer(false));
   });
+}
+
+/**
+ * Stops a PostgreSQL and all that it forked with SIGSTOP, among them one connection, and says which they are.
+ *
+ * @param pid of its first process
+ */
+export async function freezePostgres(url: string, pid: number): Promise<ProcessIdentity[]> {
+  const client = new pg.Client(url);
+  client.on('error', () => undefined);
+  await client.connect();
+  const { rows } = await client.query<{ pid: number }>('select pid from pg_stat_activity');
+  // The first one first: it must not fork another meanwhile.
+  const processes = [pid, ...rows.map((row) => row.pid)].flatMap((each) => {
+    const startMark = startMarkOf(each);
+    return startMark === undefined ? [] : [{ pid: each, startMark }];
+  });
+  for (const each of processes) process.kill(each.pid, 'SIGSTOP');
+  afterwards(() => {
+    for (const each of processes.filter(isRunning)) process.kill(each.pid, 'SIGKILL');
+  });
+  return processes;
 }

@@ -6,15 +6,16 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { isRunning, startMarkOf } from '../../../local/machine/process-identity.ts';
+import { isRunning, type ProcessIdentity, startMarkOf } from '../../../local/machine/process-identity.ts';
 import { sweepLeftRuns } from '../../../local/machine/run-folder.ts';
-import { afterwards, eventually, isListening, temporaryFolder } from './machine.ts';
+import { afterwards, eventually, freezePostgres, isListening, temporaryFolder } from './machine.ts';
 
 const reportSchema = z.object({
   path: z.string(),
   reaper: z.int(),
   ports: z.record(z.string(), z.int()),
   processes: z.array(z.object({ name: z.string(), pid: z.int(), startMark: z.string() })),
+  postgresUrl: z.string(),
 });
 
 type Report = z.infer<typeof reportSchema>;
@@ -34,6 +35,12 @@ async function startRun(folder: string, ...content: string[]): Promise<StartedRu
   const [line] = await Promise.race([once(createInterface(parent.stdout!), 'line'), failed]);
   failed.catch(() => undefined);
   return { ...reportSchema.parse(JSON.parse(String(line))), parent, outputEnded };
+}
+
+/** Stops every process of it with SIGSTOP, and says which they are. */
+async function freezeAll({ processes, postgresUrl }: Report): Promise<ProcessIdentity[]> {
+  for (const { pid } of processes.filter(({ name }) => name !== 'postgres')) process.kill(pid, 'SIGSTOP');
+  return [...processes, ...(await freezePostgres(postgresUrl, processes.find(({ name }) => name === 'postgres')!.pid))];
 }
 
 async function isGone(run: Report): Promise<boolean> {
@@ -77,6 +84,29 @@ describe('a run that is killed with SIGKILL', () => {
     expect(await sweepLeftRuns({ temporaryFolder: folder })).toEqual([{ path: run.path, outcome: 'removed' }]);
     expect(await isGone(run)).toBe(true);
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('a run whose processes were all stopped', () => {
+  test('and which is then killed, leaves nothing', async () => {
+    const folder = await temporaryFolder();
+    const run = await startRun(folder);
+    const processes = await freezeAll(run);
+    run.parent.kill('SIGKILL');
+    await eventually('everything of the run gone', async () => (await isGone(run)) && !processes.some(isRunning));
+    await eventually('its folder gone', async () => (await readdir(folder)).length === 0);
+  });
+
+  test('and which is then killed together with its reaper, is cleared away by the next sweep', async () => {
+    const folder = await temporaryFolder();
+    const run = await startRun(folder);
+    const processes = await freezeAll(run);
+    process.kill(run.reaper, 'SIGKILL');
+    run.parent.kill('SIGKILL');
+    await once(run.parent, 'exit');
+    expect(await sweepLeftRuns({ temporaryFolder: folder })).toEqual([{ path: run.path, outcome: 'removed' }]);
+    expect(processes.filter(isRunning)).toEqual([]);
+    expect(await isGone(run)).toBe(true);
   });
 });
 
