@@ -88,6 +88,12 @@ export class LocalFleet {
     await Promise.all([...this.#running.values()].map((worker) => worker.stop('SIGTERM', graceMs)));
   }
 
+  /** Ends every worker at once: what it had received comes again. */
+  async kill(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all([...this.#running.values()].map((worker) => worker.stop('SIGKILL', 0)));
+  }
+
   async #startWorker(number: number, shortLives: number): Promise<void> {
     const { run, fleet, environment } = this.#options;
     const startedMs = performance.now();

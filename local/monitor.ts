@@ -1,4 +1,5 @@
 /** Looks at queues, tables and fleets while a run goes on, and tells when everything has arrived. */
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { LocalFleet } from './fleet.ts';
@@ -76,11 +77,21 @@ export class Monitor {
     show: (sample: Sample) => void,
     signal: AbortSignal,
   ): Promise<boolean> {
+    // Not waiting for the look that is under way: a database that does not answer may hold it for long.
+    return Promise.race([this.#watch(done, show, signal), once(signal, 'abort').then(() => true)]);
+  }
+
+  async #watch(
+    done: (sample: Sample) => boolean,
+    show: (sample: Sample) => void,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     let last = '';
     let movedAtMs = performance.now();
     let doneInARow = 0;
     while (!signal.aborted) {
-      const sample = await this.#tried();
+      const sample = await this.#tried(signal);
+      if (signal.aborted) return true;
       if (sample === undefined) {
         doneInARow = 0;
         if (performance.now() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
@@ -101,14 +112,15 @@ export class Monitor {
   }
 
   /** A look that failed says nothing about the messages: the next one may not. The first of a row is told. */
-  async #tried(): Promise<Sample | undefined> {
+  async #tried(signal: AbortSignal): Promise<Sample | undefined> {
     try {
       const sample = await this.sample();
       this.#failedLooks = 0;
       return sample;
     } catch (error) {
       this.#failedLooks += 1;
-      if (this.#failedLooks === 1) this.#onEvent(`cannot look at the queues, trying again: ${String(error)}`);
+      if (this.#failedLooks === 1 && !signal.aborted)
+        this.#onEvent(`cannot look at the queues, trying again: ${String(error)}`);
       return undefined;
     }
   }

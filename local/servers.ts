@@ -18,6 +18,8 @@ const RESTART_PAUSE_MS = 500;
 /** With pauses that grow, some fifteen seconds: what fails for longer fails for a reason that its log names. */
 const RESTART_ATTEMPTS_MAX = 7;
 const QUERY_MS_MAX = 10_000;
+/** On a machine that is busy a connection takes a second; what takes longer hangs. */
+const ANSWER_MS_MAX = 5_000;
 const MONITOR_CONNECTIONS_MAX = 2;
 
 export interface SqsServer {
@@ -33,6 +35,8 @@ export interface PostgresServer {
   readonly embedded: boolean;
   /** For the run's own look at the tables. */
   readonly pool: pg.Pool;
+  /** Whether it takes connections and answers none. One that refuses them says so at once, and may be on its way back. */
+  isSilent(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -112,7 +116,8 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresSe
         { cause: error },
       );
     }
-    return { url: options.url, embedded: false, pool, stop: () => pool.end() };
+    const { url } = options;
+    return { url, embedded: false, pool, isSilent: () => isSilent(url), stop: () => pool.end() };
   }
   const server = new RestartingPostgres(options);
   const url = await server.start();
@@ -121,9 +126,10 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresSe
     url,
     embedded: true,
     pool,
+    isSilent: () => isSilent(url),
+    // At once: the pool waits for queries that only the end of a frozen server ends.
     stop: async () => {
-      await pool.end();
-      await server.stop();
+      await Promise.all([pool.end(), server.stop()]);
     },
   };
 }
@@ -178,10 +184,30 @@ function monitorPool(url: string): pg.Pool {
     max: MONITOR_CONNECTIONS_MAX,
     connectionTimeoutMillis: CONNECT_MS_MAX,
     query_timeout: QUERY_MS_MAX,
+    // A server that is frozen does not close connections, which must not hold the end of this process.
+    allowExitOnIdle: true,
   });
   // Whoever asks next hears of it.
   pool.on('error', () => {});
   return pool;
+}
+
+async function isSilent(url: string): Promise<boolean> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: ANSWER_MS_MAX,
+    query_timeout: ANSWER_MS_MAX,
+  });
+  client.on('error', () => {});
+  const answer = client
+    .connect()
+    .then(() => client.query('select 1'))
+    .then(
+      () => false,
+      () => false,
+    )
+    .finally(() => client.end());
+  return Promise.race([answer, sleep(ANSWER_MS_MAX, true, { ref: false })]);
 }
 
 export function withoutPassword(url: string): string {

@@ -147,7 +147,7 @@ class LocalRun {
       new Monitor(queues, sqs.control, postgres.pool, this.#events.onEvent),
     );
     if (this.#options.signal.aborted) this.#screen.line('\nDraining; Ctrl-C again stops at once');
-    await Promise.all(this.#fleets.map((fleet) => fleet.stop()));
+    await this.#drain(postgres);
     await this.#journal.close();
     const balances = await this.#balances(queues, sqs, postgres);
     await this.#finish(plan, balances, summary, synthesisSeconds, resources);
@@ -330,6 +330,17 @@ class LocalRun {
     }
   }
 
+  /** @throws Error when the database is silent: then the workers have nothing to wait for, and there is no balance. */
+  async #drain(postgres: PostgresServer): Promise<void> {
+    const stopping = this.#fleets.map((fleet) => fleet.stop());
+    const killing = postgres.isSilent().then(async (silent) => {
+      if (silent) await Promise.all(this.#fleets.map((fleet) => fleet.kill()));
+      return silent;
+    });
+    const [silent] = await Promise.all([killing, ...stopping]);
+    if (silent) throw this.#failure ?? noBalance(postgres);
+  }
+
   /** The database may be on its way back at this moment; a run that failed does not wait for it. */
   async #balances(queues: readonly WorkQueue[], sqs: SqsServer, postgres: PostgresServer): Promise<QueueBalance[]> {
     const giveUpAtMs = performance.now() + (this.#failure === undefined ? BALANCE_MS_MAX : 0);
@@ -338,6 +349,7 @@ class LocalRun {
         return await balanceQueues(queues, this.#journal, sqs.control, postgres.pool, this.#startedAt);
       } catch (error) {
         if (this.#failure !== undefined) throw this.#failure;
+        if (await postgres.isSilent()) throw noBalance(postgres, error);
         if (performance.now() > giveUpAtMs)
           throw new Error(`cannot take the balance: ${String(error)}`, { cause: error });
         await sleep(BALANCE_PAUSE_MS);
@@ -388,6 +400,13 @@ class LocalRun {
     await this.#postgres?.stop();
     await this.#sqs?.stop();
   }
+}
+
+function noBalance({ url }: PostgresServer, cause?: unknown): Error {
+  return new Error(
+    `cannot take the balance, because PostgreSQL at ${new URL(url).host} does not answer. Press Ctrl-C when it does to have one.`,
+    { cause },
+  );
 }
 
 /** Known before the run rather than after it, when the figures would be lost. */

@@ -3,7 +3,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { eventually, isListening, temporaryFolder } from '../local/machine/machine.ts';
+import { isRunning } from '../../local/machine/process-identity.ts';
+import { eventually, freezePostgres, isListening, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
 import { Sluice } from './sluice.ts';
 
@@ -19,10 +20,16 @@ async function startWith(invoices: number, ...args: string[]) {
   return { folder, report, run };
 }
 
+function addressOf(run: Sluice): string {
+  const [, address] = /PostgreSQL +(\S+)/.exec(run.stdout) ?? [];
+  if (address === undefined) throw new Error(`no address of PostgreSQL in ${run.stdout}`);
+  return address;
+}
+
 /** Some of it is in the tables and most of it is not. */
 async function untilUnderWay(run: Sluice): Promise<void> {
   await run.prints('Sending');
-  const client = new pg.Client(/PostgreSQL +(\S+)/.exec(run.stdout)?.[1]);
+  const client = new pg.Client(addressOf(run));
   await client.connect();
   try {
     await eventually('some orders and some entries stored', async () => {
@@ -79,6 +86,29 @@ describe('a run', () => {
       expect(JSON.parse(await readFile(report, 'utf8'))).toMatchObject({ exact: true, interrupted: true });
       expect(pids.filter(isAlive)).toEqual([]);
       expect(await readdir(folder)).toEqual(expect.arrayContaining(['orders.csv', 'report.json']));
+      expect((await readdir(folder)).filter((name) => name.startsWith('sluice-'))).toEqual([]);
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
+    'whose PostgreSQL is frozen says at Ctrl-C why there is no balance, and leaves nothing',
+    async () => {
+      const { folder, run } = await startWith(6_000);
+      await untilUnderWay(run);
+      const pids = Object.values(run.processes());
+      const frozen = await freezePostgres(addressOf(run), killables(run).postgres);
+      run.signal('SIGINT');
+      const { status, stdout, stderr } = await run.ended;
+      expect({ status, stderr }).toEqual({
+        status: 3,
+        stderr: expect.stringMatching(
+          /^sluice: cannot take the balance, because PostgreSQL at \S+ does not answer.+\n$/,
+        ),
+      });
+      expect(stdout).not.toContain('Balance');
+      expect(pids.filter(isAlive)).toEqual([]);
+      expect(frozen.filter(isRunning)).toEqual([]);
       expect((await readdir(folder)).filter((name) => name.startsWith('sluice-'))).toEqual([]);
     },
     RUN_MS_MAX,

@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
 import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
+import { isRunning } from '../../local/machine/process-identity.ts';
 import { createRunFolder } from '../../local/machine/run-folder.ts';
 import { SAMPLE_FILE } from '../../local/start.ts';
-import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
+import { afterwards, eventually, freezePostgres, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
 import { Sluice, sluice } from './sluice.ts';
 
@@ -83,6 +84,26 @@ describe('servers that are there already', () => {
       const { DATABASE_URL } = await servers();
       const { status, stdout } = await sluice(['start', '--once'], folder, { ...environment, DATABASE_URL });
       expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/ledger +48 +48 +0 +0/) });
+    },
+    RUN_MS_MAX,
+  );
+});
+
+describe("a PostgreSQL of one's own that is frozen", () => {
+  test(
+    'does not hold a run that Ctrl-C ends, and is left to its owner',
+    async () => {
+      const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
+      afterwards(() => run.close());
+      const postgres = await startEmbeddedPostgres({ run });
+      afterwards(() => postgres.stop());
+      const sluiceRun = new Sluice(['start'], await temporaryFolder(), { DATABASE_URL: postgres.url });
+      await sluiceRun.prints('Sending');
+      const frozen = await freezePostgres(postgres.url, run.processes[0]!.pid);
+      sluiceRun.signal('SIGINT');
+      const { status, stderr } = await sluiceRun.ended;
+      expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringContaining('does not answer') });
+      expect(isRunning(frozen[0]!)).toBe(true);
     },
     RUN_MS_MAX,
   );
