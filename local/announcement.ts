@@ -1,16 +1,18 @@
 /** What a person is told when a run stands: what runs where, and what to try. Lines of at most 80 columns where they can be. */
 import type { ResourceTypeCount } from './assembly/resource-types.ts';
 import type { System } from './assembly/system.ts';
-import { withoutPassword } from './servers.ts';
+import type { LocalFleet } from './fleet.ts';
+import { type PostgresServer, withoutPassword } from './servers.ts';
+
+/** The longest command and a gap. */
+const COMMAND_COLUMNS = 39;
 
 export interface AnnouncementFacts {
   readonly stage: string;
   readonly system: System;
   readonly resources: readonly ResourceTypeCount[];
   readonly sqsEndpoint: string;
-  readonly databaseUrl: string;
-  /** Only of a database that goes with the run is the password anyone's to see. */
-  readonly databaseIsEmbedded: boolean;
+  readonly postgres: PostgresServer;
   readonly migrated: string;
   /** Workers per fleet, in the order of the system's fleets. */
   readonly workers: readonly number[];
@@ -18,7 +20,7 @@ export interface AnnouncementFacts {
 }
 
 export function announcement(facts: AnnouncementFacts): string {
-  const { stage, system, resources, sqsEndpoint, databaseUrl, databaseIsEmbedded, migrated, workers, logs } = facts;
+  const { stage, system, resources, sqsEndpoint, postgres, migrated, workers, logs } = facts;
   const count = (runsHere: boolean) =>
     resources.filter((type) => type.runsHere === runsHere).reduce((sum, type) => sum + type.count, 0);
   const workQueues = system.queues.filter(({ deadLetterQueueName }) => deadLetterQueueName !== undefined);
@@ -29,22 +31,31 @@ export function announcement(facts: AnnouncementFacts): string {
 
   SQS         ${sqsEndpoint}
               ${workQueues.map(({ name }) => name).join(', ')} and their dead-letter queues
-  PostgreSQL  ${databaseIsEmbedded ? addressOf(databaseUrl) : withoutPassword(databaseUrl)}
+  PostgreSQL  ${addressOf(postgres)}
               ${migrated}
   fleets      ${fleets.join(' · ')}
   logs        ${logs}
 `;
 }
 
-export const HINTS = `Ctrl-C stops and clears away. From another terminal:
-  pkill -9 -f ^sluice-orders             kill the orders workers, and see nothing lost
-  npm run sluice -- send FILE --local    send a file of your own
-  npm run sluice -- resources            what of the template runs here, and what does not
-`;
+/** Processes by their pids, so that whoever copies a line hits nothing but this run. */
+export function hints(postgres: PostgresServer, [fleet]: readonly LocalFleet[]): string {
+  const hint = (command: string, what: string) => `  ${command.padEnd(COMMAND_COLUMNS)}${what}\n`;
+  const killHint = (pid: number | undefined, what: string) => (pid === undefined ? '' : hint(`kill -9 ${pid}`, what));
+  return [
+    'Ctrl-C stops and clears away. From another terminal:\n',
+    killHint(fleet?.pids[0], `kill a worker of ${fleet?.name}, and see nothing lost`),
+    killHint(postgres.pid, 'kill PostgreSQL, and see it come back on its data'),
+    hint('npm run sluice -- send FILE --local', 'send a file of your own'),
+    hint('npm run sluice -- resources', 'what of the template runs here, and what does not'),
+  ].join('');
+}
 
-/** What psql takes; that there is no TLS it finds out by itself. */
-function addressOf(databaseUrl: string): string {
-  const address = new URL(databaseUrl);
+/** What psql takes. Only of a database that goes with the run is the password anyone's to see. */
+function addressOf({ url, pid }: PostgresServer): string {
+  if (pid === undefined) return withoutPassword(url);
+  const address = new URL(url);
+  // That there is no TLS psql finds out by itself.
   address.search = '';
   return address.toString();
 }

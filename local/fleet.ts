@@ -77,6 +77,11 @@ export class LocalFleet {
     return this.#running.size;
   }
 
+  /** Of the workers that run now. */
+  get pids(): readonly number[] {
+    return [...this.#running.values()].map(({ pid }) => pid);
+  }
+
   async start(): Promise<void> {
     await Promise.all(Array.from({ length: this.#options.workers }, (_, index) => this.#startWorker(index + 1, 0)));
   }
@@ -94,7 +99,7 @@ export class LocalFleet {
     await Promise.all([...this.#running.values()].map((worker) => worker.stop('SIGKILL', 0)));
   }
 
-  async #startWorker(number: number, shortLives: number): Promise<void> {
+  async #startWorker(number: number, shortLives: number): Promise<RunningProcess> {
     const { run, fleet, environment } = this.#options;
     const startedMs = performance.now();
     const worker = await startProcess({
@@ -109,6 +114,7 @@ export class LocalFleet {
     });
     this.#running.set(number, worker);
     void worker.exited.then((exit) => this.#ended(number, exit, performance.now() - startedMs, shortLives));
+    return worker;
   }
 
   async #ended(number: number, exit: ProcessExit, livedMs: number, shortLives: number): Promise<void> {
@@ -122,10 +128,14 @@ export class LocalFleet {
       onFailure(new Error(`worker ${this.name}-${number} cannot stay up (${how})${reason}`));
       return;
     }
-    onEvent(`worker ${this.name}-${number} ended (${how}); starting another`);
     await sleep(RESTART_PAUSE_MS * (lives + 1));
     if (this.#stopping) return;
-    await this.#startWorker(number, lives).catch(onFailure);
+    try {
+      const { pid } = await this.#startWorker(number, lives);
+      onEvent(`worker ${this.name}-${number} ended (${how}); another started, pid ${pid}`);
+    } catch (error) {
+      onFailure(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #read(line: string): void {

@@ -32,7 +32,8 @@ export interface SqsServer {
 
 export interface PostgresServer {
   readonly url: string;
-  readonly embedded: boolean;
+  /** Of the embedded one, as it runs now: it has another when it was started again. */
+  readonly pid: number | undefined;
   /** For the run's own look at the tables. */
   readonly pool: pg.Pool;
   /** Whether it takes connections and answers none. One that refuses them says so at once, and may be on its way back. */
@@ -117,14 +118,16 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresSe
       );
     }
     const { url } = options;
-    return { url, embedded: false, pool, isSilent: () => isSilent(url), stop: () => pool.end() };
+    return { url, pid: undefined, pool, isSilent: () => isSilent(url), stop: () => pool.end() };
   }
   const server = new RestartingPostgres(options);
   const url = await server.start();
   const pool = monitorPool(url);
   return {
     url,
-    embedded: true,
+    get pid() {
+      return server.pid;
+    },
     pool,
     isSilent: () => isSilent(url),
     // At once: the pool waits for queries that only the end of a frozen server ends.
@@ -141,6 +144,10 @@ class RestartingPostgres {
 
   constructor(options: PostgresOptions) {
     this.#options = options;
+  }
+
+  get pid(): number | undefined {
+    return this.#server?.pid;
   }
 
   async start(): Promise<string> {
@@ -162,6 +169,7 @@ class RestartingPostgres {
       if (this.#stopping) return;
       try {
         await this.start();
+        this.#options.onEvent(`PostgreSQL is back, pid ${this.pid}`);
         return;
       } catch (error) {
         if (attempt < RESTART_ATTEMPTS_MAX) continue;

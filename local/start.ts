@@ -20,7 +20,7 @@ import {
   sendOrders,
 } from '../producer/send-orders.ts';
 import { migrate } from '../workers/store/migrate.ts';
-import { announcement, HINTS } from './announcement.ts';
+import { announcement, hints } from './announcement.ts';
 import { readAssembly } from './assembly/assembly.ts';
 import { countResourceTypes, type ResourceTypeCount } from './assembly/resource-types.ts';
 import { queueUrl, readSystem, type Servers, type System } from './assembly/system.ts';
@@ -145,6 +145,7 @@ class LocalRun {
       plan,
       queues,
       new Monitor(queues, sqs.control, postgres.pool, this.#events.onEvent),
+      postgres,
     );
     if (this.#options.signal.aborted) this.#screen.line('\nDraining; Ctrl-C again stops at once');
     await this.#drain(postgres);
@@ -253,8 +254,7 @@ class LocalRun {
         system,
         resources,
         sqsEndpoint: sqs.endpoint,
-        databaseUrl: postgres.url,
-        databaseIsEmbedded: postgres.embedded,
+        postgres,
         migrated: `${migrations.length === 0 ? 'already at' : 'migrated to'} ${rows[0]?.name ?? 'nothing'}`,
         workers: this.#fleets.map(({ workers }) => workers),
         logs: this.#run.logPath('*'),
@@ -267,11 +267,12 @@ class LocalRun {
     plan: FilePlan,
     queues: readonly WorkQueue[],
     monitor: Monitor,
+    postgres: PostgresServer,
   ): Promise<SendSummary | undefined> {
     const total = plan.messages.orders + plan.messages.ledger;
     const title = this.#options.input === undefined ? SAMPLE_TITLE : this.#options.input;
     this.#screen.line(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`);
-    if (!this.#options.once) this.#screen.line(HINTS);
+    if (!this.#options.once) this.#screen.line(hints(postgres, this.#fleets));
     const startedMs = performance.now();
     let accepted = 0;
     let seconds = 0;

@@ -69,6 +69,8 @@ export interface EmbeddedPostgres {
   /** Connects to the database `sluice` as the user `sluice`, who owns it. */
   readonly url: string;
   readonly port: number;
+  /** Of its first process, which ends the others when it ends. */
+  readonly pid: number;
   readonly dataFolder: string;
   readonly logFile: string;
   /** Settles when the server has ended, asked to or not. */
@@ -103,6 +105,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       // Says itself that there is no TLS: otherwise a PGSSLMODE in the environment of who connects would ask for it.
       url: `postgres://${NAME}:${data.password}@${LOOPBACK}:${server.port}/${NAME}?sslmode=disable`,
       port: server.port,
+      pid: server.process.pid,
       dataFolder: data.path,
       logFile: run.logPath(PROCESS_NAME),
       exited,

@@ -61,15 +61,33 @@ describe('a run', () => {
       process.kill(ledger, 'SIGKILL');
       process.kill(postgres, 'SIGKILL');
       const { status, stdout } = await run.ended;
-      expect(stdout).toMatch(/worker orders-1 ended \(SIGKILL\); starting another/);
-      expect(stdout).toMatch(/worker ledger-1 ended \(SIGKILL\); starting another/);
-      expect(stdout).toMatch(/PostgreSQL ended \(SIGKILL\); starting it again/);
+      expect(stdout).toMatch(/worker orders-1 ended \(SIGKILL\); another started, pid \d+/);
+      expect(stdout).toMatch(/worker ledger-1 ended \(SIGKILL\); another started, pid \d+/);
+      expect(stdout).toMatch(/PostgreSQL ended \(SIGKILL\); starting it again on its data/);
+      expect(stdout).toMatch(/PostgreSQL is back, pid \d+/);
       const { balance, exact, complete } = JSON.parse(await readFile(report, 'utf8'));
       expect({ status, exact, complete, balance }).toMatchObject({ status: 0, exact: true, complete: true });
       expect(balance).toMatchObject([
         { sent: 12_000, lost: 0, storedTwice: 0, dead: 0 },
         { lost: 0, storedTwice: 0, dead: 0, outOfOrder: 0 },
       ]);
+    },
+    RUN_MS_MAX,
+  );
+
+  test(
+    'says by their pids which processes to kill, and which have come in their place',
+    async () => {
+      const { run } = await startWith(1);
+      await run.prints('Ctrl-C stops');
+      const { orders, postgres } = killables(run);
+      const pidsToKill = [...run.stdout.matchAll(/^ {2}kill -9 (\d+)/gm)].map(([, pid]) => Number(pid));
+      expect(pidsToKill).toEqual([orders, postgres]);
+      for (const pid of pidsToKill) process.kill(pid, 'SIGKILL');
+      await run.prints('another started');
+      await run.prints('PostgreSQL is back');
+      expect(run.stdout).toContain(`worker orders-1 ended (SIGKILL); another started, pid ${killables(run).orders}\n`);
+      expect(run.stdout).toContain(`PostgreSQL is back, pid ${killables(run).postgres}\n`);
     },
     RUN_MS_MAX,
   );
