@@ -88,6 +88,7 @@ program
   .argument('<file>', 'orders, csv or csv.gz')
   .addOption(stageOption())
   .option('--local', 'to the run that `npm start` has going on this machine', false)
+  .addOption(new Option('--run <name>', 'to this one of several runs: its name or its folder').implies({ local: true }))
   .option('--json', 'print the summary as JSON', false)
   .addHelpText(
     'after',
@@ -96,14 +97,16 @@ The columns are InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPr
 The whole file is checked first: nothing of a file that cannot be read is sent.
 
 Examples:
-  npm run sluice -- send orders.csv --local         to a run on this machine
-  npm run sluice -- send orders.csv.gz --stage prod to AWS, with the SDK's own credentials and region`,
+  npm run sluice -- send orders.csv --local                    to the run on this machine
+  npm run sluice -- send orders.csv --run run-13c5ef392a26     to one of several
+  npm run sluice -- send orders.csv.gz --stage prod            to AWS, with the SDK's own credentials and region`,
   )
   .action(async (file: string, options) => {
     const { interrupted } = await send({
       file,
       stage: options.stage,
       local: options.local,
+      run: options.run,
       json: options.json,
       environment: process.env,
       output: process.stdout,

@@ -11,7 +11,10 @@ import { SentJournal } from './sent-journal.ts';
 export interface SendCommandOptions {
   readonly file: string;
   readonly stage: string;
+  /** To a run on this machine. */
   readonly local: boolean;
+  /** Its name or folder. @default the only one that is going on */
+  readonly run: string | undefined;
   readonly json: boolean;
   readonly environment: NodeJS.ProcessEnv;
   readonly output: NodeJS.WritableStream;
@@ -23,7 +26,7 @@ type ProducerClient = ReturnType<typeof createProducerClient>;
 
 /** @throws Error in one sentence; RetailFileError when the file is at fault and nothing was sent. */
 export async function send(options: SendCommandOptions): Promise<SendSummary> {
-  const run = options.local ? findLiveRun() : undefined;
+  const run = options.local ? findLiveRun(options.run) : undefined;
   const journal = run === undefined ? undefined : new SentJournal(run.path);
   const { provider } = credentialsFrom(options.environment);
   const client = createProducerClient(

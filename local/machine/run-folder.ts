@@ -236,10 +236,13 @@ export function liveRunFolders(options: Pick<RunFolderOptions, 'temporaryFolder'
   return namesIn(parentIn(base))
     .filter((name) => name.startsWith('run-'))
     .map((name) => join(parentIn(base), name))
-    .filter((path) => {
-      const owner = readOwner(path);
-      return owner !== undefined && judgeOwner(owner) === 'running';
-    });
+    .filter(isLiveRun);
+}
+
+/** Whether a folder is that of a run that is going on now. */
+export function isLiveRun(path: string): boolean {
+  const owner = readOwner(path);
+  return owner !== undefined && judgeOwner(owner) === 'running';
 }
 
 /**

@@ -3,14 +3,15 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { announceLiveRun } from '../../local/live-run.ts';
 import { startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
 import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
 import { isRunning } from '../../local/machine/process-identity.ts';
 import { createRunFolder } from '../../local/machine/run-folder.ts';
 import { SAMPLE_FILE } from '../../local/start.ts';
-import { afterwards, eventually, freezePostgres, temporaryFolder } from '../local/machine/machine.ts';
+import { afterwards, freezePostgres, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
 import { Sluice, sluice } from './sluice.ts';
 
@@ -168,7 +169,6 @@ describe('sluice send --local', () => {
         messages: { orders: 61, ledger: 48 },
         interrupted: false,
       });
-      await eventually('both sent', () => run.stdout.includes('Sending'));
       run.signal('SIGINT');
       const ended = await run.ended;
       expect(ended.stdout).toMatch(/orders +122 /);
@@ -176,6 +176,47 @@ describe('sluice send --local', () => {
     },
     RUN_MS_MAX,
   );
+
+  test(
+    'sends to one of two runs when it is named, and says how to name it when it is not',
+    async () => {
+      const folder = await temporaryFolder();
+      const run = new Sluice(['start'], folder);
+      const other = createRunFolder({ temporaryFolder: folder });
+      afterwards(() => other.close());
+      announceLiveRun(other.path, { stage: 'dev', region: 'us-east-1', sqsEndpoint: 'http://127.0.0.1:1' });
+      await run.prints('Sending');
+      const path = /logs +(.*)\/logs\//.exec(run.stdout)?.[1] ?? '';
+      const endpoint = /SQS +(\S+)/.exec(run.stdout)?.[1];
+
+      const unnamed = await sluice(['send', SAMPLE_FILE, '--local'], folder);
+      expect(unnamed.status).toBe(3);
+      expect(unnamed.stderr).toMatch(/^sluice: 2 runs are going on here, so say which: --run .+ or --run .+\n$/);
+      expect(unnamed.stderr).toContain(`--run ${basename(path)} (SQS at ${endpoint})`);
+      expect(unnamed.stderr).toContain(`--run ${other.name} (SQS at http://127.0.0.1:1)`);
+
+      for (const named of [basename(path), `${path}/`]) {
+        const { status, stderr } = await sluice(['send', SAMPLE_FILE, '--run', named], folder);
+        expect({ status, stderr }).toEqual({ status: 0, stderr: expect.anything() });
+      }
+      run.signal('SIGINT');
+      expect((await run.ended).stdout).toMatch(/orders +183 /);
+    },
+    RUN_MS_MAX,
+  );
+
+  test('says which runs there are when the one that is named is not among them', async () => {
+    const folder = await temporaryFolder();
+    const other = createRunFolder({ temporaryFolder: folder });
+    afterwards(() => other.close());
+    announceLiveRun(other.path, { stage: 'dev', region: 'us-east-1', sqsEndpoint: 'http://127.0.0.1:1' });
+    const { status, stderr } = await sluice(['send', SAMPLE_FILE, '--run', 'run-0'], folder);
+    const listed = `--run ${other.name} (SQS at http://127.0.0.1:1)`;
+    expect({ status, stderr }).toEqual({
+      status: 3,
+      stderr: `sluice: no run run-0 is going on here; there is ${listed}\n`,
+    });
+  });
 
   test('says what to do when there is none', async () => {
     const folder = await temporaryFolder();
