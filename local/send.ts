@@ -39,6 +39,7 @@ export async function send(options: SendCommandOptions): Promise<SendSummary> {
         },
   );
   try {
+    if (run === undefined) await checkSettings(client);
     const plan = await surveyRetailFile(options.file, { signal: options.signal });
     const messagesTotal = plan.messages.orders + plan.messages.ledger;
     const stage = run?.stage ?? options.stage;
@@ -69,19 +70,39 @@ export async function send(options: SendCommandOptions): Promise<SendSummary> {
   }
 }
 
+/** Known before the file is read rather than after it. */
+async function checkSettings({ config }: ProducerClient): Promise<void> {
+  const instead = 'for the run on this machine add --local.';
+  await config.region().catch((cause) => {
+    throw new Error(
+      `no region is set, so the queues cannot be found. Set AWS_REGION, or AWS_PROFILE to a profile that has one; ${instead}`,
+      { cause },
+    );
+  });
+  await config.credentials().catch((cause) => {
+    throw new Error(
+      `no AWS credentials were found (${reasonOf(cause)}). Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ${instead}`,
+      { cause },
+    );
+  });
+}
+
 async function urlOf(client: ProducerClient, queueName: string): Promise<string> {
   try {
     const { QueueUrl: url } = await client.send(new GetQueueUrlCommand({ QueueName: queueName }));
     if (url !== undefined) return url;
   } catch (error) {
-    const reason = error instanceof Error ? error.message || error.name : String(error);
     const advice =
       error instanceof QueueDoesNotExist
         ? 'Deploy the stage first, or name another with --stage.'
         : 'Check region and credentials of the AWS SDK; for the run on this machine add --local.';
-    throw new Error(`cannot find the queue ${queueName} (${reason}). ${advice}`, { cause: error });
+    throw new Error(`cannot find the queue ${queueName} (${reasonOf(error)}). ${advice}`, { cause: error });
   }
   throw new Error(`cannot find the queue ${queueName}: SQS gave no address for it`);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
 }
 
 function sentence({ orders, messages, requests, retriedEntries, seconds, interrupted }: SendSummary): string {

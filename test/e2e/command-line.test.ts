@@ -26,7 +26,11 @@ describe('a file that cannot be sent ends the command with status 2 and one sent
 
   test('a file that is not there, told before anything is started', async () => {
     const folder = await temporaryFolder();
-    const { status, stderr } = await sluice(['send', join(folder, 'none.csv')], folder);
+    const { status, stderr } = await sluice(['send', join(folder, 'none.csv')], folder, {
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'none',
+      AWS_SECRET_ACCESS_KEY: 'none',
+    });
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/none\.csv/) });
   });
 });
@@ -71,6 +75,20 @@ describe('what cannot run ends with status 3 and one sentence', () => {
 
   test('a report that cannot be written, told before the run', async () => {
     await fails(['--report', '/nowhere/report.json'], /cannot write the report to \/nowhere\/report\.json/);
+  });
+
+  test.each([
+    ['no region', {}, /^sluice: no region is set, .+ Set AWS_REGION, .+\n$/],
+    ['no credentials', { AWS_REGION: 'us-east-1' }, /^sluice: no AWS credentials were found .+ Set AWS_PROFILE, .+\n$/],
+  ])('a send to AWS with %s, told before the file is read', async (_, environment, sentence) => {
+    const { status, stderr } = await sluice(['send', 'none.csv'], await temporaryFolder(), {
+      AWS_CONFIG_FILE: '/nowhere',
+      AWS_SHARED_CREDENTIALS_FILE: '/nowhere',
+      // An instance's own credentials are asked for over the network.
+      AWS_EC2_METADATA_DISABLED: 'true',
+      ...environment,
+    });
+    expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringMatching(sentence) });
   });
 
   test('a data folder that holds something else', async () => {
