@@ -1,11 +1,20 @@
 /** Runs the command line as a person does: a process of its own, in a temporary folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { isRunning } from '../../local/machine/process-identity.ts';
 import { afterwards, eventually } from '../local/machine/machine.ts';
 
 const command = fileURLToPath(new URL('../../bin/sluice.ts', import.meta.url));
+
+const ownerSchema = z.object({
+  pid: z.int(),
+  processes: z.array(z.object({ name: z.string(), pid: z.int(), startMark: z.string() })),
+});
+
+type Owner = z.infer<typeof ownerSchema>;
 
 export interface Ended {
   readonly status: number | null;
@@ -16,10 +25,12 @@ export interface Ended {
 export class Sluice {
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
+  readonly #temporaryFolder: string;
   #stdout = '';
   #stderr = '';
 
   constructor(args: readonly string[], temporaryFolder: string, environment: NodeJS.ProcessEnv = {}) {
+    this.#temporaryFolder = temporaryFolder;
     const { PATH, HOME } = process.env;
     this.#child = spawn(process.execPath, [command, ...args], {
       env: { PATH, HOME, TMPDIR: temporaryFolder, ...environment },
@@ -34,9 +45,11 @@ export class Sluice {
     this.ended = new Promise((resolve) => {
       this.#child.once('close', (status) => resolve({ status, stdout: this.#stdout, stderr: this.#stderr }));
     });
-    afterwards(() => {
+    afterwards(async () => {
       this.#child.kill('SIGKILL');
-      return this.ended;
+      await this.ended;
+      // Its reaper has to find the folder, which goes with the test.
+      await eventually('what the run had going ended', () => !this.#recorded().some(isRunning));
     });
   }
 
@@ -49,21 +62,31 @@ export class Sluice {
   }
 
   async prints(text: string): Promise<void> {
-    await eventually(`${text} in ${this.#stdout} ${this.#stderr}`, () => {
-      if (this.#child.exitCode !== null)
-        throw new Error(`ended before it printed ${text}: ${this.#stdout} ${this.#stderr}`);
+    const printed = () => `${text} in ${this.#stdout} ${this.#stderr}`;
+    await eventually(printed, () => {
+      if (this.#child.exitCode !== null) throw new Error(`ended before it printed ${printed()}`);
       return this.#stdout.includes(text);
     });
   }
 
   /** What it has going, by name. */
   processes(): Record<string, number> {
-    const folder = /logs +(.*)\/logs\//.exec(this.#stdout)?.[1];
-    if (folder === undefined) throw new Error(`no run folder in ${this.#stdout}`);
-    const owner: { processes: { name: string; pid: number }[] } = JSON.parse(
-      readFileSync(join(folder, 'owner.json'), 'utf8'),
-    );
-    return Object.fromEntries(owner.processes.map(({ name, pid }) => [name, pid]));
+    return Object.fromEntries(this.#recorded().map(({ name, pid }) => [name, pid]));
+  }
+
+  /** Nothing before its folder is there, and after it has gone. */
+  #recorded(): Owner['processes'] {
+    const files = globSync(join(this.#temporaryFolder, 'sluice-*', 'run-*', 'owner.json'));
+    return files.flatMap(readOwner).find(({ pid }) => pid === this.#child.pid)?.processes ?? [];
+  }
+}
+
+function readOwner(file: string): Owner[] {
+  try {
+    return [ownerSchema.parse(JSON.parse(readFileSync(file, 'utf8')))];
+  } catch {
+    // Cleared away since it was listed.
+    return [];
   }
 }
 

@@ -9,7 +9,8 @@ import { afterEach } from '@jest/globals';
 import pg from 'pg';
 import { isRunning, type ProcessIdentity, startMarkOf } from '../../../local/machine/process-identity.ts';
 
-const EVENTUALLY_MS = 20_000;
+/** Less than a test has: on a machine that is busy, a whole run takes half of it to start. */
+const EVENTUALLY_MS = 50_000;
 
 const undoings: (() => unknown)[] = [];
 
@@ -30,11 +31,13 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Waits until something holds; what it is shows up in the failure. */
-export async function eventually(what: string, holds: () => unknown): Promise<void> {
+/** Waits until something holds; what it is, asked when it has not come, shows up in the failure. */
+export async function eventually(what: string | (() => string), holds: () => unknown): Promise<void> {
   const giveUpAtMs = performance.now() + EVENTUALLY_MS;
   while (!(await holds())) {
-    if (performance.now() > giveUpAtMs) throw new Error(`not seen within ${EVENTUALLY_MS} ms: ${what}`);
+    if (performance.now() > giveUpAtMs) {
+      throw new Error(`not seen within ${EVENTUALLY_MS} ms: ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(20);
   }
 }
