@@ -17,12 +17,8 @@ import { fleetUserData } from './fleet-user-data.ts';
 import type { PostgresStore } from './postgres-store.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { BUNDLE_ENTRY, workerBundle } from './worker-bundle.ts';
+import { WORKER_NODE_OPTIONS } from './worker-node-options.ts';
 
-/**
- * A small young generation keeps a worker under 150 MB: with Node's default, garbage that nobody needs any more fills
- * 200 MB before it is looked at. The old generation has room for messages of the largest size.
- */
-const WORKER_NODE_OPTIONS = '--max-old-space-size=384 --max-semi-space-size=2';
 /** From launch to the first message: boot, Node from the package repository, the bundle. */
 const INSTANCE_WARM_UP = Duration.minutes(3);
 /** Above 100: a refresh starts the new instance before it stops the old, also in a group of one. */
