@@ -1,0 +1,96 @@
+/** Whether a worker's memory grows with what it has done: looked at every so many messages, from the first look on. */
+import { startLoop } from './consume.ts';
+import type { Usage } from './reports.ts';
+import { type CaseResult, number } from './result.ts';
+import type { FakeSqs, Site } from './site.ts';
+
+/** By then everything is loaded, compiled and connected, and every buffer has been full. */
+const FIRST_LOOK_MESSAGES = 100_000;
+const LOOKS = 10;
+const POLL_SECONDS = 0.2;
+const BYTES_PER_MEGABYTE = 1e6;
+
+export interface MemoryOptions {
+  /** At the last look. */
+  readonly messages: number;
+}
+
+interface Look {
+  readonly messages: number;
+  readonly residentMegabytes: number;
+  readonly heapUsedMegabytes: number;
+  readonly heapAfterCollectionMegabytes: number;
+}
+
+export async function memory(site: Site, options: MemoryOptions): Promise<CaseResult> {
+  const sqs = await site.startFakeSqs('endless', site.cores.pinned?.others);
+  const worker = await startLoop(site, sqs, 'sluice', 0, undefined, ['--expose-gc']);
+  const looks: Look[] = [];
+  const step = (options.messages - FIRST_LOOK_MESSAGES) / (LOOKS - 1);
+  for (let look = 0; look < LOOKS; look += 1) {
+    const messages = await untilDeleted(site, sqs, FIRST_LOOK_MESSAGES + look * step, options.messages);
+    looks.push(lookAt(messages, await worker.usage()));
+  }
+  await worker.stop();
+  await sqs.stop();
+  return resultOf(looks);
+}
+
+async function untilDeleted(site: Site, sqs: FakeSqs, messages: number, last: number): Promise<number> {
+  const startedMs = performance.now();
+  const { deleted: startedAt } = await sqs.counts();
+  for (;;) {
+    const { deleted } = await sqs.counts();
+    if (deleted >= messages) return deleted;
+    const perSecond = ((deleted - startedAt) / (performance.now() - startedMs)) * 1000;
+    const left = perSecond > 0 ? `, ${Math.ceil((last - deleted) / perSecond)} s left` : '';
+    site.progress.within(`memory: ${number(deleted)} of ${number(last)} messages${left}`);
+    await site.sleep(POLL_SECONDS);
+  }
+}
+
+function lookAt(messages: number, usage: Usage): Look {
+  if (usage.heapUsedAfterCollectionBytes === null) throw new Error('the worker was started without --expose-gc');
+  return {
+    messages,
+    residentMegabytes: usage.residentBytes / BYTES_PER_MEGABYTE,
+    heapUsedMegabytes: usage.heapUsedBytes / BYTES_PER_MEGABYTE,
+    heapAfterCollectionMegabytes: usage.heapUsedAfterCollectionBytes / BYTES_PER_MEGABYTE,
+  };
+}
+
+function resultOf(looks: readonly Look[]): CaseResult {
+  const [first, last] = [looks[0]!, looks.at(-1)!];
+  const growth = (name: keyof Look) => last[name] - first[name];
+  const target = { kind: 'below', value: 10 } as const;
+  return {
+    name: 'memory',
+    conditions: [
+      "Nothing stored; node's flags as the template writes them; resident memory before the collection of each look.",
+      `From message ${number(first.messages)} to ${number(last.messages)}.`,
+    ],
+    figures: [
+      { what: 'growth of resident memory', seen: growth('residentMegabytes'), decimals: 1, unit: ' MB', target },
+      {
+        what: 'growth of the heap after a collection',
+        seen: growth('heapAfterCollectionMegabytes'),
+        decimals: 1,
+        unit: ' MB',
+        target,
+      },
+    ],
+    details: [
+      {
+        title: 'MB at each look',
+        head: ['messages', 'resident', 'heap used', 'heap after a collection'],
+        rows: looks.map((look) => [
+          number(look.messages),
+          number(look.residentMegabytes, 1),
+          number(look.heapUsedMegabytes, 1),
+          number(look.heapAfterCollectionMegabytes, 1),
+        ]),
+      },
+    ],
+    runs: looks,
+  };
+}
