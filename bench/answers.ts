@@ -71,6 +71,8 @@ export const attributesAnswer = Buffer.from(
   JSON.stringify({
     Attributes: {
       VisibilityTimeout: '60',
+      MaximumMessageSize: '1048576',
+      CreatedTimestamp: '1764115200',
       RedrivePolicy: JSON.stringify({
         deadLetterTargetArn: 'arn:aws:sqs:us-east-1:000000000000:bench-dlq',
         maxReceiveCount: 5,

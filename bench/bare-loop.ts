@@ -28,7 +28,7 @@ async function receiveForEver(): Promise<never> {
         QueueUrl,
         MaxNumberOfMessages: 10,
         WaitTimeSeconds: 20,
-        MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId'],
+        MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId', 'SequenceNumber'],
         MessageAttributeNames: ['All'],
       }),
     );

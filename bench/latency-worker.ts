@@ -12,8 +12,9 @@ import { consumeAndStore, INSERT_KEY, INSERT_ROW, setting, storingWorker } from 
 
 /** After the delete was sent: the worker has nothing left to do then. */
 const QUIET_AFTER_MS = 3;
-/** A SHA-256, and a text, as large as those of a message. */
+/** As large as a message's own. */
 const HASH = Buffer.alloc(32, 1);
+const MESSAGE_ID = '00000000-0000-4000-8000-000000000000';
 
 const databaseUrl = setting('DATABASE_URL');
 const bare = new pg.Client({ connectionString: databaseUrl });
@@ -28,15 +29,15 @@ const consuming = consumeAndStore({
   databaseUrl,
   definition: {
     ...storingWorker,
-    write: async (transaction, payloads) => {
+    write: async (transaction, payloads, signal) => {
       const [payload] = payloads;
       if (payload === undefined || payloads.length > 1) throw new Error('one message at a time was asked for');
       text = payload.text;
       handedOutAtNs = BigInt(payload.handedOutAtNs);
-      await storingWorker.write(transaction, payloads);
+      await storingWorker.write(transaction, payloads, signal);
     },
   },
-  onConnect: (client) => {
+  onConnection: (client) => {
     client.on('drain', () => {
       if (handedOutAtNs === undefined || client.getTransactionStatus() !== 'I') return;
       workerMs = Number(process.hrtime.bigint() - handedOutAtNs) / 1e6;
@@ -66,7 +67,7 @@ async function commitBare(): Promise<number> {
   const key = `bare-${process.pid}-${bareKeys++}`;
   const startedNs = process.hrtime.bigint();
   await bare.query('begin');
-  await bare.query({ name: 'insert-key', text: INSERT_KEY, values: ['bare', key, HASH] });
+  await bare.query({ name: 'insert-key', text: INSERT_KEY, values: ['bare', key, HASH, MESSAGE_ID] });
   await bare.query({ name: 'insert-row', text: INSERT_ROW, values: [key, text] });
   await bare.query('commit');
   return Number(process.hrtime.bigint() - startedNs) / 1e6;

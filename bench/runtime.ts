@@ -25,7 +25,7 @@ const METRICS_INTERVAL_MS = 1_000;
 
 export const CREATE_TABLE = 'create table if not exists bench_rows (key text primary key, text text not null)';
 export const EMPTY_TABLES = 'truncate bench_rows, inbox';
-export const INSERT_KEY = 'insert into inbox (consumer, key, payload_hash) values ($1, $2, $3)';
+export const INSERT_KEY = 'insert into inbox (consumer, key, payload_hash, message_id) values ($1, $2, $3, $4)';
 export const INSERT_ROW = 'insert into bench_rows (key, text) values ($1, $2)';
 
 /** Stores every message as one row, a batch in one statement. */
@@ -61,27 +61,35 @@ export interface StoringOptions {
   readonly definition: WorkerDefinition<BenchPayload>;
   readonly databaseUrl: string;
   readonly onDelete: () => void;
-  readonly onConnect: (client: pg.PoolClient) => void;
+  /** Told once of every connection. */
+  readonly onConnection: (client: pg.PoolClient) => void;
 }
 
 /** A worker whose every commit and delete can be seen; until SIGTERM. */
 export async function consumeAndStore(options: StoringOptions): Promise<void> {
   const parts = await openParts(options.onDelete);
   const pool = openPool({ name: 'url', url: options.databaseUrl }, undefined);
-  pool.on('connect', options.onConnect);
+  const seen = new WeakSet<pg.PoolClient>();
+  const connect = pool.connect.bind(pool);
+  pool.connect = async () => {
+    const client = await connect();
+    if (!seen.has(client)) options.onConnection(client);
+    seen.add(client);
+    return client;
+  };
   await runUntilTold(consumerFor(options.definition, { ...parts, pool }), parts.telemetry);
 }
 
 async function openParts(onDelete: () => void) {
   const output = pino.destination({ fd: 1, sync: true });
-  const telemetry = new Telemetry(NAME, (line) => output.write(`${line}\n`));
+  const telemetry = new Telemetry(NAME, (line) => output.write(`${line}\n`), realSurroundings.monotonicMs);
   const queue = new SqsQueue({
     queueUrl: setting('QUEUE_URL'),
     deadLetterQueueUrl: setting('DEAD_LETTER_QUEUE_URL'),
     region: setting('AWS_REGION'),
     onRequest: (operation) => {
-      telemetry.request(operation);
       if (operation === 'delete') onDelete();
+      return telemetry.request(operation);
     },
   });
   const log = pino({ base: { worker: NAME } }, output);
@@ -90,7 +98,10 @@ async function openParts(onDelete: () => void) {
 
 async function runUntilTold<Payload>(consumer: Consumer<Payload>, telemetry: Telemetry): Promise<void> {
   process.once('SIGTERM', () => consumer.stop(DRAIN_SECONDS));
-  const flushing = setInterval(() => telemetry.flush(Date.now()), METRICS_INTERVAL_MS);
+  const flushing = setInterval(() => {
+    telemetry.gauges = consumer.gauges;
+    telemetry.flush(Date.now());
+  }, METRICS_INTERVAL_MS);
   await consumer.run();
   clearInterval(flushing);
   process.exit();
