@@ -1,12 +1,15 @@
 /** `sluice send`: a file of orders to the queues of a stage, on AWS or of the run on this machine. */
 import { GetQueueUrlCommand, QueueDoesNotExist } from '@aws-sdk/client-sqs';
-import { showProgress } from '../producer/progress.ts';
-import { readOrders, surveyRetailFile } from '../producer/retail-file.ts';
+import { type Progress, showProgress } from '../producer/progress.ts';
+import { type FilePlan, readOrders, surveyRetailFile } from '../producer/retail-file.ts';
 import { createProducerClient, type SendSummary, sendBatchWith, sendOrders } from '../producer/send-orders.ts';
 import { credentialsFrom } from './credentials.ts';
 import { findLiveRun } from './live-run.ts';
 import { number } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
+
+/** A file that is read sooner needs no progress. */
+const READING_QUIET_MS = 1_000;
 
 export interface SendCommandOptions {
   readonly file: string;
@@ -40,7 +43,7 @@ export async function send(options: SendCommandOptions): Promise<SendSummary> {
   );
   try {
     if (run === undefined) await checkSettings(client);
-    const plan = await surveyRetailFile(options.file, { signal: options.signal });
+    const plan = await survey(options);
     const messagesTotal = plan.messages.orders + plan.messages.ledger;
     const stage = run?.stage ?? options.stage;
     const queueUrls = {
@@ -62,7 +65,7 @@ export async function send(options: SendCommandOptions): Promise<SendSummary> {
       onAccepted: (message) => journal?.accepted(message),
       onProgress: ({ acceptedMessages }) => progress.update(acceptedMessages),
     }).finally(() => progress.end());
-    options.output.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${sentence(summary)}\n`);
+    options.output.write(`${options.json ? JSON.stringify(summary, null, 2) : sentence(summary)}\n`);
     return summary;
   } finally {
     client.destroy();
@@ -85,6 +88,21 @@ async function checkSettings({ config }: ProducerClient): Promise<void> {
       { cause },
     );
   });
+}
+
+async function survey({ file, signal, progress: stream }: SendCommandOptions): Promise<FilePlan> {
+  let reading: Progress | undefined;
+  try {
+    return await surveyRetailFile(file, {
+      signal,
+      onProgress: ({ kilobytesRead, kilobytesTotal: total }) => {
+        reading ??= showProgress({ title: 'reading', unit: 'kB', total, stream, quietMs: READING_QUIET_MS });
+        reading.update(kilobytesRead);
+      },
+    });
+  } finally {
+    reading?.end();
+  }
 }
 
 async function urlOf(client: ProducerClient, queueName: string): Promise<string> {

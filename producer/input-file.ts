@@ -29,6 +29,8 @@ export interface InputFile {
   readonly fingerprint: Fingerprint;
   /** The content, once; end the loop early to close the file early. */
   content(): AsyncGenerator<Buffer>;
+  /** How much of the file the content has taken so far: compressed, where it is. */
+  bytesRead(): number;
   /** The fingerprint now, to compare with the one at the start. */
   fingerprintNow(): Promise<Fingerprint>;
   close(): Promise<void>;
@@ -51,9 +53,12 @@ export async function openInputFile(path: string): Promise<InputFile> {
     }
     const isGzip = await startsAsGzip(path, handle);
     const fingerprint = await fingerprintOf(handle);
+    let bytesRead = 0;
+    const bytes = () => bytesOf(handle, (endBytes) => (bytesRead = endBytes));
     return {
       fingerprint,
-      content: () => contentOf(path, handle, isGzip),
+      content: () => contentOf(path, bytes(), isGzip),
+      bytesRead: () => bytesRead,
       fingerprintNow: () => fingerprintOf(handle),
       close: () => handle.close(),
     };
@@ -95,21 +100,22 @@ async function startsAsGzip(path: string, handle: FileHandle): Promise<boolean> 
   return false;
 }
 
-async function* contentOf(path: string, handle: FileHandle, isGzip: boolean): AsyncGenerator<Buffer> {
+async function* contentOf(path: string, bytes: AsyncGenerator<Buffer>, isGzip: boolean): AsyncGenerator<Buffer> {
   try {
     // The callback is empty because pipeline also passes an error on to the loop, by destroying the last stream.
-    yield* isGzip ? pipeline(bytesOf(handle), createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) : bytesOf(handle);
+    yield* isGzip ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) : bytes;
   } catch (error) {
     throw notRead(path, error);
   }
 }
 
-async function* bytesOf(handle: FileHandle): AsyncGenerator<Buffer> {
+async function* bytesOf(handle: FileHandle, onRead: (endBytes: number) => void): AsyncGenerator<Buffer> {
   for (let offset = 0; ; ) {
     const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, offset);
     if (bytesRead === 0) return;
-    yield buffer.subarray(0, bytesRead);
     offset += bytesRead;
+    onRead(offset);
+    yield buffer.subarray(0, bytesRead);
   }
 }
 

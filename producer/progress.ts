@@ -1,7 +1,8 @@
 /**
  * Progress as a person sees it: a bar with rate and time left on a terminal, a plain line now and then elsewhere.
  *
- * Holds always: colour and cursor movements go to a terminal only; the last line is written in either case.
+ * Holds always: colour and cursor movements go to a terminal only; the last line is written in either case, unless
+ * nothing was worth a line.
  */
 import { Presets, SingleBar } from 'cli-progress';
 import pc from 'picocolors';
@@ -23,6 +24,8 @@ export interface ProgressOptions {
   readonly unit: string;
   readonly total: number;
   readonly stream: ProgressStream;
+  /** Nothing is written, not even in the end, about what takes less than this. @default 0 */
+  readonly quietMs?: number;
   /** @default the monotonic clock */
   readonly nowMs?: () => number;
 }
@@ -36,7 +39,7 @@ export function showProgress(options: ProgressOptions): Progress {
   return options.stream.isTTY === true ? bar(options) : lines(options);
 }
 
-function bar({ title, unit, total, stream, nowMs = () => performance.now() }: ProgressOptions): Progress {
+function bar({ title, unit, total, stream, quietMs = 0, nowMs = monotonicMs }: ProgressOptions): Progress {
   const startedMs = nowMs();
   // False where the person has asked for no colour.
   const colour = pc.createColors(pc.isColorSupported);
@@ -54,36 +57,49 @@ function bar({ title, unit, total, stream, nowMs = () => performance.now() }: Pr
     Presets.shades_classic,
   );
   let done = 0;
-  singleBar.start(total, 0, rate(0));
+  const draw = () => {
+    if (singleBar.isActive) singleBar.update(done, rate(done));
+    else if (nowMs() - startedMs >= quietMs) singleBar.start(total, done, rate(done));
+  };
+  draw();
   return {
     update: (now) => {
       done = now;
-      singleBar.update(now, rate(now));
+      draw();
     },
     end: () => {
-      singleBar.update(done, rate(done));
+      if (!singleBar.isActive) return;
+      draw();
       singleBar.stop();
     },
   };
 }
 
-function lines({ title, unit, total, stream, nowMs = () => performance.now() }: ProgressOptions): Progress {
+function lines({ title, unit, total, stream, quietMs = 0, nowMs = monotonicMs }: ProgressOptions): Progress {
   const startedMs = nowMs();
   let done = 0;
-  let lastLineMs = startedMs;
+  let nextLineMs = startedMs + (quietMs || LINE_EVERY_MS);
+  let isQuiet = quietMs > 0;
   const write = (ending: string) => {
     stream.write(`${title}: ${done} of ${total} ${unit}, ${perSecond(done, nowMs() - startedMs)}/s${ending}\n`);
   };
   return {
     update: (now) => {
       done = now;
-      if (nowMs() - lastLineMs < LINE_EVERY_MS) return;
-      lastLineMs = nowMs();
-      const elapsedSeconds = (lastLineMs - startedMs) / 1000;
+      if (nowMs() < nextLineMs) return;
+      isQuiet = false;
+      nextLineMs = nowMs() + LINE_EVERY_MS;
+      const elapsedSeconds = (nowMs() - startedMs) / 1000;
       write(done === 0 ? '' : `, ${Math.ceil(((total - done) / done) * elapsedSeconds)} s left`);
     },
-    end: () => write(`, ${((nowMs() - startedMs) / 1000).toFixed(1)} s in all`),
+    end: () => {
+      if (!isQuiet) write(`, ${((nowMs() - startedMs) / 1000).toFixed(1)} s in all`);
+    },
   };
+}
+
+function monotonicMs(): number {
+  return performance.now();
 }
 
 function perSecond(count: number, ms: number): number {

@@ -41,12 +41,20 @@ export interface FilePlan {
   readonly invoices: ReadonlyMap<string, InvoicePlan>;
 }
 
+export interface SurveyProgress {
+  /** Of the file as it lies on disk: compressed, where it is. */
+  readonly kilobytesRead: number;
+  readonly kilobytesTotal: number;
+}
+
 export interface SurveyOptions {
   /** The largest message body to let through. @default MESSAGE_BYTES_MAX */
   readonly messageBytesMax?: number;
   /** @default INVOICES_MAX */
   readonly invoicesMax?: number;
   readonly signal?: AbortSignal;
+  /** Called after each block of lines. */
+  readonly onProgress?: (progress: SurveyProgress) => void;
 }
 
 export interface ReadOptions {
@@ -69,6 +77,10 @@ export async function surveyRetailFile(path: string, options: SurveyOptions = {}
     for await (const batch of retailLines(path, file.content())) {
       options.signal?.throwIfAborted();
       for (const { line, value } of batch) survey.add(line, value);
+      options.onProgress?.({
+        kilobytesRead: Math.ceil(file.bytesRead() / 1000),
+        kilobytesTotal: Math.ceil(Number(file.fingerprint.sizeBytes) / 1000),
+      });
     }
     if (!sameFile(file.fingerprint, await file.fingerprintNow())) throw changed(path);
     return survey.plan(file.fingerprint, options.messageBytesMax ?? MESSAGE_BYTES_MAX);

@@ -61,6 +61,30 @@ describe('progress that goes to a file', () => {
   });
 });
 
+describe('progress that is to be quiet at first', () => {
+  function shown(isTTY: boolean, endMs: number) {
+    const output = written(isTTY);
+    let nowMs = 0;
+    const options = { title: 'reading', unit: 'kB', total: 6_000, stream: output.stream, quietMs: 1_000 };
+    const progress = showProgress({ ...options, nowMs: () => nowMs });
+    for (; nowMs < endMs; nowMs += 100) progress.update(nowMs);
+    progress.end();
+    return new Promise<string>((resolve) => setImmediate(() => resolve(output.text())));
+  }
+
+  test('says nothing of what is over before that, to a file or to a terminal', async () => {
+    expect(await shown(false, 900)).toBe('');
+    expect(await shown(true, 900)).toBe('');
+  });
+
+  test('begins then, and goes on as any other', async () => {
+    expect(await shown(false, 6_000)).toBe(
+      'reading: 1000 of 6000 kB, 1000/s, 5 s left\n' + 'reading: 5900 of 6000 kB, 983/s, 6.0 s in all\n',
+    );
+    expect(await shown(true, 2_000)).toMatch(/1900\/6000 kB, \d+\/s/);
+  });
+});
+
 test('progress on a terminal is a bar with count, rate and time left', async () => {
   const output = written(true);
   const shown = showProgress({ title: 'sending', unit: 'messages', total: 400, stream: output.stream });

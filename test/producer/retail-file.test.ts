@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { appendFile, mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -118,6 +119,28 @@ describe('a retail file', () => {
     const plan = await surveyRetailFile(await folder.write('mark.csv', csv));
     expect((await ordersOf(plan)).map(({ orderId }) => orderId)).toEqual(['1', '2']);
   });
+
+  test.each([false, true])(
+    'tells while it is read how much of it has been, as it lies on disk (gzip: %p)',
+    async (zip) => {
+      // Hexadecimal digits shrink to half of their size and no further.
+      const rows = Array.from({ length: 500 }, (_, invoice) =>
+        row(String(invoice), '', { description: randomBytes(2_000).toString('hex') }),
+      );
+      const content = zip ? gzipSync(csvOf(rows)) : Buffer.from(csvOf(rows));
+      const kilobytes = Math.ceil(content.length / 1000);
+      const seen: number[] = [];
+      await surveyRetailFile(await folder.write('large', content), {
+        onProgress: ({ kilobytesRead, kilobytesTotal }) => {
+          expect(kilobytesTotal).toBe(kilobytes);
+          seen.push(kilobytesRead);
+        },
+      });
+      expect(seen).toEqual(seen.toSorted((one, other) => one - other));
+      expect(seen[0]).toBeLessThan(kilobytes * 0.6);
+      expect(seen.at(-1)).toBe(kilobytes);
+    },
+  );
 
   test('may be gzip although its name does not say so', async () => {
     const plan = await surveyRetailFile(await folder.write('zipped.csv', gzipSync(csvOf([row('1', '')]))));
