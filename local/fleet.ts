@@ -35,11 +35,13 @@ export interface FleetOptions {
   readonly onFailure: (error: Error) => void;
 }
 
-/** What the workers' metric lines carry, as their telemetry names it. */
+/** As the workers' telemetry names it. */
+const RECEIVED = 'messaging.client.consumed.messages';
+
 const metricLineSchema = z
-  .looseObject({ _aws: z.unknown(), 'messaging.client.consumed.messages': z.number() })
-  .transform((line) => ({ ...line, received: line['messaging.client.consumed.messages'] }))
-  .pipe(z.record(z.enum(COUNT_NAMES), z.number()).and(z.looseObject({ memoryPeakMegabytes: z.number() })));
+  .looseObject({ _aws: z.unknown(), memoryPeakMegabytes: z.number(), [RECEIVED]: z.number() })
+  .and(z.record(z.enum(COUNT_NAMES).exclude(['received']), z.number()))
+  .transform((line) => ({ ...line, received: line[RECEIVED] }));
 
 const logLineSchema = z.object({ level: z.number(), msg: z.string(), reason: z.string().optional() });
 /** pino's level of a warning. */

@@ -248,7 +248,10 @@ export class Session {
     const transaction = this.#own();
     const [group, ...others] = groups;
     const [sequence, ...otherSequences] = sequences;
-    if (group === undefined || sequence === undefined) return done({ rows });
+    if (group === undefined || sequence === undefined) {
+      done({ rows });
+      return;
+    }
     this.#lock(`fence ${group}`, done, () => {
       const before = this.#server.fences.get(group);
       const furthest = before === undefined || sequence > before.sequence ? sequence : before.sequence;

@@ -174,7 +174,10 @@ class PoolModel {
   }
 
   #released(connection: ConnectionModel): void {
-    if (this.#isEnded) return connection.end();
+    if (this.#isEnded) {
+      connection.end();
+      return;
+    }
     const waiter = this.#waiting.shift();
     if (waiter === undefined) this.#idle.push(connection);
     else waiter.give(connection);
