@@ -20,7 +20,7 @@ import { Fate, Incarnation } from './process.ts';
 import { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { SqsClientModel, type SqsSurroundings } from './sqs-client.ts';
-import { BUG, POISON, type Work } from './workload.ts';
+import { BUG, flakyFailures, POISON, type Work } from './workload.ts';
 
 /** How long it takes until a worker that ended is replaced. */
 const RESTART_MS_MAX = 30_000;
@@ -38,7 +38,7 @@ const NAME = 'simulated';
 const JUMP_MS_MAX = 3_600_000;
 
 /** A worker as a person would write it; whoever writes poison ends the process. */
-function definitionFor(halts: boolean, crash: () => void): WorkerDefinition<Work> {
+function definitionFor(halts: boolean, flakyFailed: Map<string, number>, crash: () => void): WorkerDefinition<Work> {
   return {
     name: NAME,
     message: {
@@ -50,6 +50,12 @@ function definitionFor(halts: boolean, crash: () => void): WorkerDefinition<Work
     onRejection: halts ? 'halt' : 'skip',
     write: async (transaction, works) => {
       if (works.some(({ value }) => value === BUG)) throw new TypeError('a bug in the write function');
+      const flaky = works.find((work) => (flakyFailed.get(work.id) ?? 0) < flakyFailures(work));
+      if (flaky !== undefined) {
+        // Halved until it stands alone, it has failed once.
+        if (works.length === 1) flakyFailed.set(flaky.id, (flakyFailed.get(flaky.id) ?? 0) + 1);
+        throw new TypeError('not yet');
+      }
       await transaction.query({ name: 'insert-effects', text: 'insert-effects', values: [JSON.stringify(works)] });
       if (works.some(({ value }) => value === POISON)) {
         crash();
@@ -83,6 +89,7 @@ export class Fleet {
   #started = 0;
   #isEnding = false;
   #wallOffsetMs = 0;
+  readonly #flakyFailed = new Map<string, number>();
 
   constructor(around: FleetSurroundings) {
     const { scheduler, configuration, count } = around;
@@ -132,7 +139,7 @@ export class Fleet {
       judge.poisoned(process);
       this.#gone(running);
     };
-    const consumer = consumerFor(definitionFor(configuration.halts, poisoned), {
+    const consumer = consumerFor(definitionFor(configuration.halts, this.#flakyFailed, poisoned), {
       queue: new SqsQueue({
         queueUrl: `http://sqs/1/work${suffix}`,
         deadLetterQueueUrl: `http://sqs/1/work-dlq${suffix}`,

@@ -9,7 +9,7 @@ import type { DatabaseWitness, PostgresModel, Transaction } from './postgres-mod
 import type { Incarnation } from './process.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { DeadLetterCopy, QueueWitness, Receipt, SqsModel, StoredMessage } from './sqs-model.ts';
-import { POISON, type Sent, type Work } from './workload.ts';
+import { flakyFailures, POISON, type Sent, type Work } from './workload.ts';
 
 export type Invariant =
   /** At most one committed effect per key, and equal to what a payload of that key says. */
@@ -69,6 +69,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
   readonly #givenBack = new Set<Receipt>();
   /** Groups of which the queue showed a message although an earlier one was delayed. */
   readonly #passedByQueue = new Set<string>();
+  /** Of each group, the message that was sent last of those that were committed. */
+  readonly #furthest = new Map<string, StoredMessage>();
   #poisonings = 0;
   readonly #deletes = new Map<Receipt, { asked: number; failedAtMs: number | undefined }>();
 
@@ -93,10 +95,20 @@ export class Judge implements QueueWitness, DatabaseWitness {
     if (process !== undefined && this.#knowsOfOutage(process, askedAtMs)) {
       this.violated('outage', `${worker} receives ${message.messageId} although it knows that the database is away`);
     }
+    this.#noteIfPassing(message);
     const before = message.receipts.at(-2);
     if (before === undefined) return;
     this.#judgeOutage(before, message);
     this.#judgeSettlement(before);
+  }
+
+  #noteIfPassing({ group, sent }: StoredMessage): void {
+    if (!this.#configuration.fifo || !this.#configuration.delayedHeadsArePassed) return;
+    const isPassed = (earlier: StoredMessage) =>
+      earlier.where === 'source' && earlier.group === group && earlier.sent.index < sent.index && earlier.isDelayed;
+    if (!this.queue.messages.some(isPassed)) return;
+    this.#count('queue: a delayed head is passed');
+    this.#passedByQueue.add(group);
   }
 
   changeAsked(receipt: Receipt, seconds: number): void {
@@ -141,8 +153,21 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const wasted = message.receipts.filter(
       (receipt, index) => !this.#isExplained(receipt, message.receipts[index + 1]),
     );
-    if (wasted.length === 0) this.#count('state: moved by SQS after faults');
+    const flaky = this.#flakyFailuresBefore(message);
+    // Only of one that fails by itself may the receives behind a doomed head be what was missing.
+    const own = flaky > 0 ? wasted.filter((receipt) => !this.#isBehindDoomed(receipt)) : wasted;
+    if (own.length <= flaky) this.#count('state: moved by SQS after faults');
     else this.#judgeWasted(message, wasted);
+  }
+
+  /** Receives that the write function costs a message: its own failures, and on FIFO those of what it waits behind. */
+  #flakyFailuresBefore({ sent, group }: StoredMessage): number {
+    const { fifo } = this.#configuration;
+    return this.queue.messages
+      .filter(
+        (each) => each.sent.index === sent.index || (fifo && each.group === group && each.sent.index < sent.index),
+      )
+      .reduce((sum, each) => sum + flakyFailures(each.sent.work), 0);
   }
 
   #judgeWasted({ messageId, sent }: StoredMessage, wasted: readonly Receipt[]): void {
@@ -238,6 +263,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
       together.push(work);
       this.#effects.set(work.id, work);
     }
+    this.#judgeFence(transaction);
     const wrote = new Set(together.map(({ id }) => id));
     for (const key of transaction.keys.keys()) {
       if (!wrote.has(key)) this.violated('effect', `the key ${key} was committed without its rows`);
@@ -269,10 +295,12 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   /** Held messages stay held: two receives within one outage need a fault of their own. */
-  #judgeOutage(before: Receipt, { messageId, sent }: StoredMessage): void {
+  #judgeOutage(before: Receipt, message: StoredMessage): void {
+    const { messageId, sent } = message;
     const { nowMs } = this.#scheduler;
     const isWithin = this.outages.some(({ fromMs, toMs }) => fromMs <= before.atMs && nowMs <= toMs);
     if (!isWithin || sent.fate === 'moved' || this.#isBehindDoomed(before)) return;
+    if (this.#flakyFailuresBefore(message) > 0) return;
     if (before.explained || this.#isFaulted(before, nowMs)) return;
     this.violated('outage', `${messageId} came again while the database was away`);
   }
@@ -288,7 +316,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
 
   #judgeCost(): void {
     const { messages } = this.queue;
-    if (messages.some(({ sent }) => sent.fate === 'moved')) return;
+    if (messages.some(({ sent }) => sent.fate === 'moved' || flakyFailures(sent.work) > 0)) return;
     const again = messages.filter(({ receipts }) => receipts.length !== 1);
     if (again.length > 0) this.violated('cost', `without faults ${again.map(({ messageId }) => messageId)} came again`);
     const sum = { delete: 0, changeVisibility: 0, send: 0 };
@@ -324,6 +352,19 @@ export class Judge implements QueueWitness, DatabaseWitness {
     if (!this.#passedByQueue.has(own.group)) {
       this.violated('order', `${own.messageId} was committed before ${overtaken.messageId} of its group`);
     }
+  }
+
+  /** Whatever the queue shows first, nothing is stored behind what was sent later: the key says which message it was. */
+  #judgeFence({ keys }: Transaction): void {
+    if (!this.#configuration.fifo) return;
+    const stored = this.queue.messages.filter(({ sent, messageId }) => keys.get(sent.work.id)?.messageId === messageId);
+    for (const { messageId, sent, group } of stored) {
+      const later = this.#furthest.get(group);
+      if (later !== undefined && later.sent.index > sent.index) {
+        this.violated('order', `${messageId} was committed behind ${later.messageId}, which was sent after it`);
+      }
+    }
+    for (const message of stored) this.#furthest.set(message.group, message);
   }
 
   #isLeased(receipt: Receipt): boolean {

@@ -1,229 +1,404 @@
 /**
- * Faults that a person could write into the workers, each with the invariants that must catch it. A mutant is one exact
- * replacement that occurs once in its file, made while the file is loaded.
- *
- * Without a counterpart in today's runtime, and missing here on purpose: an extension for running messages only and
- * cumulative extension (every extension is absolute and for all that is held), the release of a tail before its head's
- * delay (the model's queue never shows a tail before a delayed head), and the FIFO fence.
+ * Faults that a person could write into the workers, each with the invariants that must catch it. A mutant is made while
+ * its file is loaded, so that the product has no switches.
  */
 import { registerHooks } from 'node:module';
 import type { Invariant } from './judge.ts';
 
 export interface Mutant {
   readonly name: string;
+  readonly edits: readonly Edit[];
+  readonly caughtBy: readonly Invariant[];
+}
+
+/** One exact replacement, which occurs once in its file. */
+export interface Edit {
   /** Below workers/. */
   readonly file: string;
   readonly from: string;
   readonly to: string;
-  readonly caughtBy: readonly Invariant[];
 }
 
 const CONSUMER = 'runtime/consumer.ts';
+const SETTLING = 'runtime/settling.ts';
 const QUEUE_CLIENT = 'runtime/queue-client.ts';
 const INBOX_WRITER = 'store/inbox-writer.ts';
-
-const SETTLE_DECIDED = 'await this.#settle(await this.#decide(messages));';
-const DELETE_ALL =
-  'deleteMessages(this.#options.queue, messages.map(({ receiptHandle }) => receiptHandle), this.#options.surroundings);';
+const LEASE_KEEPER = 'runtime/lease-keeper.ts';
+const HAND = 'runtime/hand.ts';
+const ATTEMPT = 'runtime/attempt.ts';
 
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'delete before the commit',
-    file: CONSUMER,
-    from: SETTLE_DECIDED,
-    to: `await ${DELETE_ALL} ${SETTLE_DECIDED}`,
+    edits: [
+      {
+        file: CONSUMER,
+        from: 'const decisions = await this.#attempts.decide(batch);',
+        to: `await Promise.all(batch.map(({ message }) => this.#settlement.delete(message.receiptHandle)));
+    const decisions = await this.#attempts.decide(batch);`,
+      },
+    ],
     caughtBy: ['no loss'],
   },
   {
     name: 'delete when the write starts',
-    file: CONSUMER,
-    from: SETTLE_DECIDED,
-    to: `void ${DELETE_ALL} ${SETTLE_DECIDED}`,
+    edits: [
+      {
+        file: CONSUMER,
+        from: 'const decisions = await this.#attempts.decide(batch);',
+        to: `for (const { message } of batch) void this.#settlement.delete(message.receiptHandle);
+    const decisions = await this.#attempts.decide(batch);`,
+      },
+    ],
     caughtBy: ['no loss'],
   },
   {
     name: 'a lost commit counts as success',
-    file: INBOX_WRITER,
-    from: "await client.query('commit');",
-    to: "await client.query('commit').catch(() => {});",
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: "await client.query('commit');",
+        to: "await client.query('commit').catch(() => {});",
+      },
+    ],
     caughtBy: ['no loss'],
   },
   {
     name: 'a lost connection counts as bad data',
-    file: 'store/database-failure.ts',
-    from: "connectionWorks ? 'fault' : 'away'",
-    to: "connectionWorks ? 'fault' : 'data'",
+    edits: [
+      {
+        file: 'store/database-failure.ts',
+        from: "connectionWorks ? 'fault' : 'away'",
+        to: "connectionWorks ? 'fault' : 'data'",
+      },
+    ],
     caughtBy: ['dead letters are earned'],
   },
   {
     name: 'keys and rows in two transactions',
-    file: INBOX_WRITER,
-    from: 'if (fresh.length > 0) await this.#write(client, fresh);',
-    to: "await client.query('commit'); await client.query('begin isolation level read committed'); if (fresh.length > 0) await this.#write(client, fresh);",
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'if (fresh.length > 0) await this.#options.write(client, fresh, signal);',
+        to: "await client.query('commit'); await client.query('begin isolation level read committed'); if (fresh.length > 0) await this.#options.write(client, fresh, signal);",
+      },
+    ],
     caughtBy: ['effect'],
   },
   {
     name: 'no removal of duplicates inside a batch',
-    file: INBOX_WRITER,
-    from: 'const fresh = [...firsts].filter(([key]) => inserted.has(key)).map(([, { payload }]) => payload);',
-    to: 'const fresh = messages.filter(({ key }) => inserted.has(key)).map(({ payload }) => payload);',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'const fresh = [...firsts].filter(([key]) => inserted.has(key)).map(([, { message }]) => message.payload);',
+        to: 'const fresh = [...keyed.values()].filter(({ key }) => inserted.has(key)).map(({ message }) => message.payload);',
+      },
+    ],
     caughtBy: ['effect'],
   },
   {
     name: 'keys are not sorted',
-    file: INBOX_WRITER,
-    from: '[...firsts.keys()].sort()',
-    to: '[...firsts.keys()]',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'messages.toSorted((one, other) => (one.key < other.key ? -1 : 1))',
+        to: '[...messages]',
+      },
+    ],
     caughtBy: ['no deadlock'],
   },
   {
     name: 'a conflict is a duplicate, whatever its payload',
-    file: INBOX_WRITER,
-    from: 'if (!hash.equals(',
-    to: 'if (hash.length === 0 && !hash.equals(',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'if (!committedHash.equals(hash)) return keyReused;',
+        to: 'if (hash.length === 0) return keyReused;',
+      },
+    ],
     caughtBy: ['no loss'],
   },
   {
     name: 'bisection while the database is away',
-    file: INBOX_WRITER,
-    from: "if (result.name === 'away') return",
-    to: 'if (messages.length === 0) return',
-    caughtBy: ['outage'],
+    edits: [
+      { file: INBOX_WRITER, from: "if (result.name === 'away') return", to: 'if (messages.length === 0) return' },
+    ],
+    caughtBy: ['outage', 'dead letters are earned'],
   },
   {
     name: 'bisection drops the good half',
-    file: INBOX_WRITER,
-    from: 'const freeOutcomes = await this.commit(free, mayCommit);',
-    to: "const freeOutcomes = free.map((): Outcome => ({ name: 'stored' }));",
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'const freeOutcomes = await this.commit(free, claims);',
+        to: "const freeOutcomes = free.map((): Outcome => ({ name: 'stored' }));",
+      },
+    ],
     caughtBy: ['no loss'],
   },
   {
     name: 'the handle is the id of a batch entry',
-    file: QUEUE_CLIENT,
-    from: 'Id: String(index), ReceiptHandle',
-    to: 'Id: receiptHandle, ReceiptHandle',
+    edits: [{ file: QUEUE_CLIENT, from: 'Id: String(index), ReceiptHandle', to: 'Id: receiptHandle, ReceiptHandle' }],
     caughtBy: ['bounds'],
   },
   {
     name: 'failed entries are ignored',
-    file: QUEUE_CLIENT,
-    from: "code = '' } of failed) {",
-    to: "code = '' } of failed.slice(0, 0)) {",
+    edits: [{ file: QUEUE_CLIENT, from: "code = '' } of failed) {", to: "code = '' } of failed.slice(0, 0)) {" }],
     caughtBy: ['settlement'],
   },
   {
     name: 'results are matched by position',
-    file: QUEUE_CLIENT,
-    from: "for (const { Id: id, SenderFault: senderFault, Code: code = '' } of failed) {",
-    to: "for (const [id, { SenderFault: senderFault, Code: code = '' }] of failed.entries()) {",
+    edits: [
+      {
+        file: QUEUE_CLIENT,
+        from: "for (const { Id: id, SenderFault: senderFault, Code: code = '' } of failed) {",
+        to: "for (const [id, { SenderFault: senderFault, Code: code = '' }] of failed.entries()) {",
+      },
+    ],
     caughtBy: ['settlement'],
   },
   {
+    name: 'only the first ten leases are extended',
+    edits: [
+      {
+        file: LEASE_KEEPER,
+        from: 'for (let start = 0; start < receiptHandles.length; start +=',
+        to: 'for (let start = 0; start < Math.min(1, receiptHandles.length); start +=',
+      },
+    ],
+    caughtBy: ['outage', 'dead letters are earned'],
+  },
+  {
     name: 'leases are never extended',
-    file: CONSUMER,
-    from: 'const due = this.#leases.due(surroundings.monotonicMs());',
-    to: 'const due = this.#leases.due(surroundings.monotonicMs()).slice(0, 0);',
+    edits: [
+      {
+        file: LEASE_KEEPER,
+        from: 'await this.extend(leases.due(surroundings.monotonicMs()), visibilityTimeoutSeconds);',
+        to: 'leases.due(surroundings.monotonicMs());',
+      },
+    ],
     caughtBy: ['outage'],
   },
   {
-    name: 'a lease counts from the answer to its extension',
-    file: CONSUMER,
-    from: 'this.#leases.extended(receiptHandle, requestSentAtMs);',
-    to: 'this.#leases.extended(receiptHandle, surroundings.monotonicMs());',
+    name: 'extensions add up',
+    edits: [
+      {
+        file: LEASE_KEEPER,
+        from: '({ receiptHandle, visibilityTimeoutSeconds: seconds }))',
+        to: `({
+          receiptHandle,
+          visibilityTimeoutSeconds: seconds + Math.ceil((leases.leftMs(receiptHandle, requestSentAtMs) ?? 0) / 1000),
+        }))`,
+      },
+    ],
     caughtBy: ['lease'],
   },
   {
-    name: 'a heartbeat after settling',
-    file: 'runtime/lease-table.ts',
-    from: "if (lease.state === 'held') lease.state = 'settling';",
-    to: '',
+    name: 'a lease counts from the answer to its extension',
+    edits: [
+      {
+        file: LEASE_KEEPER,
+        from: 'leases.extended(receiptHandle, requestSentAtMs, seconds);',
+        to: 'leases.extended(receiptHandle, surroundings.monotonicMs(), seconds);',
+      },
+    ],
+    caughtBy: ['lease'],
+  },
+  {
+    name: 'a heartbeat after giving back',
+    edits: [{ file: 'runtime/lease-table.ts', from: "lease.state = 'returning';", to: '' }],
     caughtBy: ['lease'],
   },
   {
     name: 'a later message is started while an earlier one is unknown',
-    file: INBOX_WRITER,
-    from: 'second.filter(({ group }) => group === undefined || !waiting.has(group));',
-    to: 'second;',
-    caughtBy: ['order'],
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'second.filter(({ group }) => group === undefined || !waiting.has(group.id));',
+        to: 'second;',
+      },
+    ],
+    caughtBy: ['order', 'dead letters are earned'],
   },
   {
-    name: 'a group on two connections',
-    file: CONSUMER,
-    from: 'this.#startBatch(messages);',
-    to: 'this.#startBatch(messages.slice(0, 3)); if (messages.length > 3) this.#startBatch(messages.slice(3));',
-    caughtBy: ['order'],
+    name: 'a group on several connections',
+    edits: [
+      {
+        file: HAND,
+        from: '(this.#facts.fifo ? message.messageGroupId : undefined) ?? message.receiptHandle',
+        to: 'message.receiptHandle',
+      },
+    ],
+    caughtBy: ['order', 'dead letters are earned'],
   },
   {
     name: 'delete before the dead-letter copy is there',
-    file: CONSUMER,
-    from: 'await queue.sendDeadLetter(deadLetterFor(message, rejection));',
-    to: 'void queue.sendDeadLetter(deadLetterFor(message, rejection)).catch(() => {});',
+    edits: [
+      {
+        file: SETTLING,
+        from: 'await this.#copy(delivery, rejection);',
+        to: 'void this.#copy(delivery, rejection).catch(() => {});',
+      },
+    ],
     caughtBy: ['no loss'],
   },
   {
     name: 'polling while the breaker is open',
-    file: CONSUMER,
-    from: 'this.#breaker.admits &&\n      this.#polls.size',
-    to: 'this.#polls.size',
+    edits: [
+      {
+        file: CONSUMER,
+        from: "if (this.#outage.state === 'closed') return",
+        to: "if (this.#outage.state !== 'half-open') return",
+      },
+    ],
     caughtBy: ['outage'],
   },
   {
-    name: 'a permit is leaked when a receive brings nothing',
-    file: CONSUMER,
-    from: 'this.#permits += MESSAGES_PER_RECEIVE_MAX - messages.length;',
-    to: 'if (messages.length > 0) this.#permits += MESSAGES_PER_RECEIVE_MAX - messages.length;',
-    caughtBy: ['liveness'],
+    name: 'places are leaked when a receive brings nothing',
+    edits: [
+      {
+        file: HAND,
+        from: 'this.#admission.arrived(deliveries.length, bytes);',
+        to: 'if (deliveries.length > 0) this.#admission.arrived(deliveries.length, bytes);',
+      },
+    ],
+    caughtBy: ['bounds', 'liveness'],
   },
   {
     name: 'a drain does not wait for deletes',
-    file: CONSUMER,
-    from: 'while (this.#polls.size > 0 || this.#batches.size > 0)',
-    to: 'while (this.#polls.size > 0)',
-    caughtBy: ['drain'],
-  },
-  {
-    name: 'a drain without a deadline',
-    file: CONSUMER,
-    from: 'await Promise.race([settled(), surroundings.sleep(this.#drainSeconds * 1000, this.#finished.signal)]);',
-    to: 'await settled();',
+    edits: [
+      {
+        file: CONSUMER,
+        from: 'while (!isOver && (this.#polls.size > 0 || this.#hand.size > 0))',
+        to: 'while (!isOver && this.#polls.size > 0)',
+      },
+    ],
     caughtBy: ['drain'],
   },
   {
     name: 'a commit without a lease',
-    file: INBOX_WRITER,
-    from: 'if (outcomes === undefined || !mayCommit()) {',
-    to: 'if (outcomes === undefined) {',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: 'if (outcomes === undefined || lost.length > 0) {',
+        to: 'if (outcomes === undefined) {',
+      },
+    ],
     caughtBy: ['lease'],
   },
   {
     name: 'a copy before its reason is recorded',
-    file: CONSUMER,
-    from: 'await this.#record(rejection);',
-    to: 'void this.#record(rejection).catch(() => {});',
+    edits: [
+      { file: SETTLING, from: 'await this.#record(rejection);', to: 'void this.#record(rejection).catch(() => {});' },
+    ],
     caughtBy: ['dead letters are earned'],
   },
   {
     name: 'the outage is never over',
-    file: CONSUMER,
-    from: 'if (await probe()) {',
-    to: 'if ((await probe()) && this.#permits < 0) {',
+    edits: [
+      {
+        file: 'runtime/outage.ts',
+        from: 'if (await probe()) {',
+        to: 'if ((await probe()) && this.#options === undefined) {',
+      },
+    ],
     caughtBy: ['liveness'],
+  },
+  {
+    name: 'what failed at its last receive is given back',
+    edits: [{ file: SETTLING, from: 'receiveCount >= maxReceiveCount;', to: 'receiveCount > 1_000;' }],
+    caughtBy: ['dead letters are earned'],
+  },
+  {
+    name: 'suspects are handled with others',
+    edits: [
+      {
+        file: 'runtime/batcher.ts',
+        from: 'return receiveCount >= this.#limits.suspectReceives;',
+        to: 'return receiveCount > 1_000;',
+      },
+    ],
+    caughtBy: ['dead letters are earned'],
+  },
+  {
+    name: 'suspects are not set apart',
+    edits: [
+      {
+        file: CONSUMER,
+        from: 'if (!this.#batcher.isSuspectUnderWay) return;',
+        to: 'if (this.#batcher !== undefined) return;',
+      },
+    ],
+    caughtBy: ['dead letters are earned'],
+  },
+  {
+    name: 'a halted group goes on',
+    edits: [{ file: INBOX_WRITER, from: 'if (fence.halted_by !== null)', to: "if (fence.halted_by === '')" }],
+    caughtBy: ['order'],
+  },
+  {
+    name: 'kept for too long although the database is back',
+    edits: [
+      {
+        file: 'runtime/outage.ts',
+        from: `      !this.#breaker.admits &&
+`,
+        to: '',
+      },
+    ],
+    caughtBy: ['liveness', 'dead letters are earned'],
+  },
+  {
+    name: 'a drain without a deadline',
+    edits: [
+      {
+        file: CONSUMER,
+        from: 'await Promise.race([this.#woken(), deadline]);',
+        to: 'await Promise.race([this.#woken(), new Promise(() => deadline)]);',
+      },
+    ],
+    caughtBy: ['drain'],
+  },
+  {
+    name: 'those behind a head that comes again are written all the same',
+    edits: [
+      {
+        file: SETTLING,
+        from: 'await this.giveBack(tail, () => delaySeconds);',
+        to: 'return { again: tail, tailDelaySeconds: undefined };',
+      },
+    ],
+    caughtBy: ['order'],
+  },
+  {
+    name: 'the fence is removed, where nobody asks for the lease',
+    edits: [
+      { file: ATTEMPT, from: 'if (!hand.holds(delivery)) decide', to: 'if (hand === undefined) decide' },
+      { file: ATTEMPT, from: 'isTooLate ? claimed : claimed.filter(', to: 'isTooLate ? [] : [].filter(' },
+      {
+        file: INBOX_WRITER,
+        from: 'BigInt(group.sequenceNumber) <= BigInt(fence.previous_sequence ?? -1)',
+        to: 'BigInt(group.sequenceNumber) < 0n',
+      },
+    ],
+    caughtBy: ['order'],
   },
 ];
 
-/** Every mutant's text must be there exactly once, or the source has moved on and the mutant tests nothing. */
-export function mutated(source: string, { name, file, from, to }: Mutant): string {
+/** Every edit's text must be there exactly once, or the source has moved on and the mutant tests nothing. */
+export function edited(source: string, mutant: string, { file, from, to }: Edit): string {
   const times = source.split(from).length - 1;
-  if (times !== 1) throw new Error(`the mutant "${name}" fits ${times} places of workers/${file}; it must fit one`);
+  if (times !== 1) throw new Error(`the mutant "${mutant}" fits ${times} places of workers/${file}; it must fit one`);
   return source.replace(from, () => to);
 }
 
-export function applyMutant(mutant: Mutant): void {
+export function applyMutant({ name, edits }: Mutant): void {
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);
-      if (!url.endsWith(`/workers/${mutant.file}`)) return loaded;
-      return { ...loaded, source: mutated(String(loaded.source), mutant) };
+      const own = edits.filter(({ file }) => url.endsWith(`/workers/${file}`));
+      if (own.length === 0) return loaded;
+      return { ...loaded, source: own.reduce((source, edit) => edited(source, name, edit), String(loaded.source)) };
     },
   });
 }

@@ -21,7 +21,6 @@ const LEASES_APART_MAX = 25;
 const AFTERMATH_MS = 60_000;
 /** Most rounds that a message needs once nothing goes wrong: one for a lease of the past, one for a conflict, one to succeed. */
 const ROUNDS = 3;
-const OUTAGE_MS_MAX = 90_000;
 /** A worker that has not ended this long after the last drain began does not end at all. */
 const END_MS_MAX = 300_000;
 
@@ -41,6 +40,10 @@ export interface ScheduleOptions {
   readonly onTrace?: (line: string) => void;
 }
 
+/** Told of what a worker left unhandled: a real process would have ended by it. */
+let onUnhandled: (error: unknown) => void = () => {};
+process.on('unhandledRejection', (error) => onUnhandled(error));
+
 export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<Verdict> {
   const configuration = drawConfiguration(seed);
   const scheduler = new Scheduler(options.drain ?? 'checkpoint', options.onTrace);
@@ -51,6 +54,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const databaseRandom = new Random(seed, 'database');
   const model = new SqsModel(scheduler, configuration, sqsRandom, judge, count);
   const server = new PostgresModel(scheduler, databaseRandom, judge);
+  onUnhandled = (error) => judge.violated('worker lives', `a worker failed: ${String(error)}`);
   judge.queue = model;
   judge.database = server;
   const common = { scheduler, configuration, count };
@@ -91,6 +95,8 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
     judge.atRest();
   }
   ticking = false;
+  // Node tells of a rejection that nobody handles only between two turns of its loop.
+  await new Promise(setImmediate);
   const { traceHash, events, nowMs: virtualMs } = scheduler;
   return { seed, configuration, violations: judge.violations, coverage, traceHash, events, virtualMs };
 }
@@ -110,7 +116,7 @@ function settlingLimit(configuration: Configuration, workload: readonly Sent[]):
 }
 
 function setOutages(
-  { databaseOutages, faultsEndMs }: Configuration,
+  { databaseOutages, outageMsMax, faultsEndMs }: Configuration,
   random: Random,
   scheduler: Scheduler,
   server: PostgresModel,
@@ -119,7 +125,7 @@ function setOutages(
 ): void {
   for (let index = 0; index < databaseOutages; index += 1) {
     const fromMs = random.uniform(0, faultsEndMs);
-    const toMs = Math.min(faultsEndMs, fromMs + random.uniform(1_000, OUTAGE_MS_MAX));
+    const toMs = Math.min(faultsEndMs, fromMs + random.uniform(1_000, outageMsMax));
     const health = random.pick<Health>(['refusing', 'refusing', 'read-only', 'full']);
     const endsSessions = health !== 'full' && random.chance(0.8);
     judge.outages.push({ fromMs, toMs });

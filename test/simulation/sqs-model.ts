@@ -258,7 +258,7 @@ export class SqsModel {
     if (this.#isBeyondTwelveHours(receipt, seconds)) return 'InvalidParameterValue';
     this.#scheduler.trace(`hidden ${message.messageId} ${seconds}`);
     receipt.isChanged = true;
-    message.isDelayed = seconds !== this.settings.visibilityTimeoutSeconds;
+    message.isDelayed = seconds % this.settings.visibilityTimeoutSeconds !== 0;
     // It counts from the call: from somewhere between its request and its answer.
     this.#hide(message, this.#random.uniform(Math.max(sentAtMs, nowMs - 1_000), nowMs) + seconds * 1000);
     if (seconds === 0) this.#visible.add(message);
@@ -419,7 +419,7 @@ export class SqsModel {
   /**
    * A message in flight does. Whether one does that was given back with a delay, the documentation leaves to its reader,
    * since it calls both invisible: by the first reading it does, by the second, `delayedHeadsArePassed`, it does not.
-   * An extension is told from a delay by asking for exactly the queue's own visibility timeout.
+   * An extension is told from a delay by asking for the queue's own visibility timeout, once or several times.
    */
   #holdsUpItsGroup(message: StoredMessage): boolean {
     return !(this.settings.delayedHeadsArePassed && message.isDelayed);

@@ -13,6 +13,8 @@ export interface Work {
 
 /** What the write function of the simulated worker throws upon: a bug in the program. */
 export const BUG = 'bug';
+/** What the write function throws upon, so many times, before it writes it: a bug of a worker that is about to go. */
+export const FLAKY = /^flaky ([12])$/;
 /** What ends the process that writes it. */
 export const POISON = 'poison';
 
@@ -52,7 +54,7 @@ export function drawWorkload(configuration: Configuration, random: Random): Sent
       sent.push({ index: sent.length, fate, work, body, sendAtMs });
     const earlier = sent.length > 0 ? random.pick(sent) : undefined;
     const draw = random.next();
-    const { invalid, refused, repeated, reused, doomed, poison } = configuration;
+    const { invalid, refused, repeated, reused, doomed, flaky, poison } = configuration;
     if (draw < invalid) add('InvalidMessage', ...invalidWork(fresh('invalid'), random));
     else if (draw < invalid + refused) add('RefusedByDatabase', fresh(random.pick(REFUSED_STATES)));
     else if (draw < invalid + refused + doomed) {
@@ -67,9 +69,15 @@ export function drawWorkload(configuration: Configuration, random: Random): Sent
       });
       add('stored or KeyReused', { ...fresh(`other ${sent.length}`), id, group: earlier.work.group });
     } else if (draw > 1 - poison) add('moved', fresh(POISON));
+    else if (draw > 1 - poison - flaky) add('stored', fresh(`flaky ${random.between(1, 2)}`));
     else add('stored', fresh(`value ${random.between(0, 99)}`));
   }
   return sent;
+}
+
+/** How often the write of it fails although nothing else is wrong. */
+export function flakyFailures({ value }: Work): number {
+  return Number(FLAKY.exec(value)?.[1] ?? 0);
 }
 
 function bodyOf(work: unknown, version = 1): string {

@@ -131,8 +131,9 @@ export class Batcher<Item extends Batchable> {
    * Nothing of the chain is under way any more.
    *
    * @param again to be written once more, before what waits behind them.
+   * @returns whether something of it waits to be written.
    */
-  free(name: string, again: readonly Item[] = []): void {
+  free(name: string, again: readonly Item[] = []): boolean {
     const chain = this.#chains.get(name);
     assert(chain !== undefined, 'only a chain that was taken from is freed');
     chain.putBack(again);
@@ -140,6 +141,7 @@ export class Batcher<Item extends Batchable> {
     chain.done();
     if (chain.isReady) this.#ready.add(name);
     else this.#chains.delete(name);
+    return chain.isReady;
   }
 
   /** Takes out what waits in a chain. */

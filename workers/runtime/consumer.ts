@@ -294,9 +294,8 @@ export class Consumer<Payload> {
     if (tailDelaySeconds !== undefined) {
       await this.#settling.giveBack(this.#batcher.drop(chain), () => tailDelaySeconds);
     }
-    this.#batcher.free(chain, again);
-    this.#pump();
-    this.#wake();
+    const isReady = this.#batcher.free(chain, again);
+    if (isReady) this.#pump();
   }
 
   /** If a suspect ends this process, it must come again before the others do, and they apart from each other. */

@@ -74,6 +74,7 @@ export class LeaseKeeper {
   async #extendBatch(receiptHandles: readonly string[], seconds: number): Promise<void> {
     const { leases, queue, queueName, surroundings, log } = this.#options;
     const requestSentAtMs = surroundings.monotonicMs();
+    for (const receiptHandle of receiptHandles) leases.asked(receiptHandle, requestSentAtMs, seconds);
     try {
       const results = await queue.changeVisibilityBatch(
         receiptHandles.map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds: seconds })),

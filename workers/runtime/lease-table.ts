@@ -100,6 +100,15 @@ export class LeaseTable {
     });
   }
 
+  /**
+   * A change is on its way. One that shortens the lease counts from here: should its answer get lost, it may have been
+   * done all the same.
+   */
+  asked(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
+    const lease = this.#leases.get(receiptHandle);
+    if (lease !== undefined) lease.deadlineMs = Math.min(lease.deadlineMs, requestSentAtMs + seconds * 1000);
+  }
+
   /** @param seconds what was asked for, counted from the request: absolute, and never added to what was left. */
   extended(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
     const lease = this.#leases.get(receiptHandle);
