@@ -86,11 +86,12 @@ export class SqsClientModel implements SqsCalls {
   }
 
   readonly send = ((command: unknown, options?: { abortSignal?: AbortSignal }) =>
-    this.#send(command, options?.abortSignal)) as SQSClient['send'];
+    this.answer(command, options?.abortSignal)) as SQSClient['send'];
 
   destroy(): void {}
 
-  #send(command: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+  /** As `send`, for who has a command of whatever kind. */
+  answer(command: unknown, signal?: AbortSignal): Promise<unknown> {
     const { model, scheduler } = this.#around;
     const sentAtMs = scheduler.nowMs;
     if (command instanceof ReceiveMessageCommand) {
