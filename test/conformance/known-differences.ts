@@ -51,12 +51,12 @@ export const EMBEDDED_SERVER_DIFFERENCES: Readonly<Record<string, KnownDifferenc
     instead: 'It has no limit of messages in flight.',
     reason: 'It does not count them.',
     leansNot:
-      'Workers poll long and hold no more than their places, far below the limit; short polls are those for the dead letters of a local run.',
+      'Workers poll long, and at the limit a long poll is like one of an empty queue; the short polls are those of a local run for its dead letters.',
   },
   'too many in flight on a FIFO queue: no error': {
     instead: 'It has no limit of messages in flight.',
     reason: 'It does not count them.',
-    leansNot: 'Workers hold no more than their places, far below the limit.',
+    leansNot: 'At the limit a receive is like one of an empty queue, and workers go on asking.',
   },
   'more than twelve hours in all are refused, not cut': {
     instead: 'It accepts each timeout that is itself within twelve hours.',

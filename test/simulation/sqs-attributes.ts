@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import type { QueueSettings, SqsModel } from './sqs-model.ts';
+import { MESSAGE_BYTES_MAX } from './sqs-request-form.ts';
 
 /** SQS's defaults. */
 const VISIBILITY_TIMEOUT_SECONDS = 30;
@@ -20,6 +21,7 @@ export function queueAttributes(model: SqsModel): Record<string, string> {
     QueueArn: queueArn(name),
     VisibilityTimeout: String(settings.visibilityTimeoutSeconds),
     DelaySeconds: String(settings.delaySeconds ?? 0),
+    MaximumMessageSize: String(settings.messageBytesMax ?? MESSAGE_BYTES_MAX),
     MessageRetentionPeriod: String(settings.retentionSeconds ?? RETENTION_SECONDS),
     ReceiveMessageWaitTimeSeconds: String(settings.waitSeconds ?? 0),
     ApproximateNumberOfMessages: String(visible),
@@ -46,6 +48,7 @@ export function settingsFrom(name: string, attributes: Readonly<Record<string, s
     retentionSeconds: seconds('MessageRetentionPeriod', RETENTION_SECONDS),
     waitSeconds: seconds('ReceiveMessageWaitTimeSeconds', 0),
     delaySeconds: seconds('DelaySeconds', 0),
+    messageBytesMax: Number(attributes.MaximumMessageSize ?? MESSAGE_BYTES_MAX),
     inFlightMax: IN_FLIGHT_MAX,
     groupSearchMax: GROUP_SEARCH_MAX,
     delayedHeadsArePassed: false,

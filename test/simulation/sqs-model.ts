@@ -45,6 +45,7 @@ export interface QueueSettings {
   readonly retentionSeconds?: number;
   readonly deadLetterTargetArn?: string;
   readonly contentBasedDeduplication?: boolean;
+  readonly messageBytesMax?: number;
 }
 
 export type MessageAttributes = Readonly<Record<string, MessageAttributeValue>>;

@@ -8,7 +8,7 @@ import type { SendMessageCommandInput } from '@aws-sdk/client-sqs';
 /** SQS quotas. */
 const BATCH_ENTRIES_MAX = 10;
 const BATCH_BYTES_MAX = 1_048_576;
-const MESSAGE_BYTES_MAX = 1_048_576;
+export const MESSAGE_BYTES_MAX = 1_048_576;
 const MESSAGE_ATTRIBUTES_MAX = 10;
 const DELAY_SECONDS_MAX = 900;
 const VISIBILITY_SECONDS_MAX = 43_200;
@@ -27,14 +27,16 @@ export type Message = Pick<
 export interface QueueForm {
   readonly fifo: boolean;
   readonly contentBasedDeduplication?: boolean;
+  readonly messageBytesMax?: number;
 }
 
-export function messageFault(message: Message, { fifo, contentBasedDeduplication }: QueueForm): string | undefined {
+export function messageFault(message: Message, queue: QueueForm): string | undefined {
+  const { fifo, contentBasedDeduplication, messageBytesMax = MESSAGE_BYTES_MAX } = queue;
   const { MessageBody: body = '', MessageAttributes: attributes = {}, DelaySeconds: delaySeconds } = message;
   if (body === '') return 'MissingParameter';
   if (!ALLOWED_TEXT.test(body)) return 'InvalidMessageContents';
   if (Object.keys(attributes).length > MESSAGE_ATTRIBUTES_MAX) return 'InvalidParameterValue';
-  if (messageBytes(message) > MESSAGE_BYTES_MAX) return 'InvalidParameterValue';
+  if (messageBytes(message) > messageBytesMax) return 'InvalidParameterValue';
   if (delaySeconds !== undefined && !isWithin(delaySeconds, 0, DELAY_SECONDS_MAX)) return 'InvalidParameterValue';
   if (!fifo) return undefined;
   if (delaySeconds !== undefined && delaySeconds > 0) return 'InvalidParameterValue';

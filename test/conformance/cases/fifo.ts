@@ -10,6 +10,17 @@ const IN_A_GROUP = ['one', 'two', 'three', 'four', 'five'];
 
 export const fifoCases: readonly ConformanceCase[] = [
   {
+    name: 'FIFO: a queue says that it is one',
+    page: 'GetQueueAttributes',
+    behaviour: 'FifoQueue is true for a FIFO queue, and is not among the attributes of another.',
+    steps: async (world) => {
+      const kinds = [await world.fifoQueue(), await world.queue()];
+      const values: (string | null)[] = [];
+      for (const queue of kinds) values.push((await queue.attributes()).FifoQueue ?? null);
+      checkEqual(values, ['true', null], 'FifoQueue');
+    },
+  },
+  {
     name: 'FIFO: a message needs a group',
     page: 'FIFO delivery logic',
     behaviour: 'A message without MessageGroupId is refused by a FIFO queue.',

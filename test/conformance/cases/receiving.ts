@@ -1,5 +1,6 @@
 /** What a receive brings, and how long it waits. */
 import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
+import { z } from 'zod';
 import type { ConformanceCase, World } from '../case.ts';
 import { check, checkEqual, refused } from '../expectations.ts';
 import { bodies, type Queue } from '../queue.ts';
@@ -138,10 +139,27 @@ export const receivingCases: readonly ConformanceCase[] = [
         DelaySeconds: '3',
         MessageRetentionPeriod: '1209600',
         ReceiveMessageWaitTimeSeconds: '20',
+        MaximumMessageSize: '2048',
       };
       const queue = await world.queue(made);
       const attributes = await queue.attributes();
       for (const [name, value] of Object.entries(made)) checkEqual(attributes[name], value, name);
+    },
+  },
+  {
+    name: 'a queue tells where its dead letters go',
+    page: 'GetQueueAttributes',
+    behaviour:
+      'RedrivePolicy names the dead-letter queue and maxReceiveCount; a queue without one has no such attribute.',
+    steps: async (world) => {
+      const { source, deadLetterQueue } = await world.queueWithDeadLetters();
+      const policy: unknown = JSON.parse((await source.attributes()).RedrivePolicy ?? 'null');
+      const { deadLetterTargetArn, maxReceiveCount } = z
+        .object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.coerce.number() })
+        .catch({ deadLetterTargetArn: 'none', maxReceiveCount: 0 })
+        .parse(policy);
+      checkEqual([deadLetterTargetArn, maxReceiveCount], [await deadLetterQueue.arn(), 1], 'the policy');
+      checkEqual((await deadLetterQueue.attributes()).RedrivePolicy ?? null, null, 'without a policy');
     },
   },
   {

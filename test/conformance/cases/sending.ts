@@ -61,6 +61,16 @@ export const sendingCases: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'a queue may take smaller messages only',
+    page: 'CreateQueue',
+    behaviour: 'A message with more bytes than the MaximumMessageSize of the queue is refused.',
+    steps: async (world) => {
+      const queue = await world.queue({ MaximumMessageSize: '1024' });
+      await queue.send('x'.repeat(1024));
+      await refused(queue.send('x'.repeat(1025)), 'a body of 1,025 bytes');
+    },
+  },
+  {
     name: 'attributes count towards the size',
     page: 'SendMessage',
     behaviour: 'Names, types and values of message attributes count towards the 1,048,576 bytes.',
