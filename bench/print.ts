@@ -1,10 +1,7 @@
 /** Results for a person, in 80 columns: seen against target first, then where it comes from. */
-import Table from 'cli-table3';
-import { plainTableOptions } from '../local/screen.ts';
+import { table, wrapped } from '../local/eighty-columns.ts';
 import type { Machine } from './machine.ts';
 import { type CaseResult, type Detail, type Figure, isMet, number } from './result.ts';
-
-const COLUMNS_MAX = 80;
 
 export interface Bench {
   readonly command: string;
@@ -21,23 +18,9 @@ export function print(bench: Bench, output: NodeJS.WritableStream): void {
   ];
   output.write(`\n${lines.join('\n')}\n\n${figuresOf(bench.results)}\n`);
   for (const { name, conditions, details } of bench.results) {
-    output.write(`\n${name}: ${wrapped(conditions.join(' '), name.length + 2)}\n`);
+    output.write(`\n${wrapped(`${name}: ${conditions.join(' ')}`)}\n`);
     for (const detail of details) output.write(`\n  ${detail.title}\n${tableOf(detail)}\n`);
   }
-}
-
-/** Broken before the last column, and indented by two from the second line on. */
-function wrapped(text: string, columnsTaken: number): string {
-  let column = columnsTaken;
-  return text
-    .split(' ')
-    .map((word, index) => {
-      const breaks = column + 1 + word.length > COLUMNS_MAX;
-      column = breaks ? 2 + word.length : column + 1 + word.length;
-      if (index === 0) return word;
-      return breaks ? `\n  ${word}` : ` ${word}`;
-    })
-    .join('');
 }
 
 function figuresOf(results: readonly CaseResult[]): string {
@@ -66,12 +49,11 @@ function decimalsOf(value: number): number {
 
 /** The columns that name are read as text, all others against each other. */
 function tableOf({ head, rows, names = 1 }: Detail): string {
-  const table = new Table(
-    plainTableOptions(
-      [...head],
-      head.map((_, index) => (index < names ? 'left' : 'right')),
-    ),
+  return table(
+    head.map((name, index) => ({
+      head: name,
+      align: index < names ? 'left' : 'right',
+      cells: rows.map((row) => row[index] ?? ''),
+    })),
   );
-  for (const row of rows) table.push([...row]);
-  return table.toString();
 }

@@ -20,7 +20,8 @@ const SECOND_SIGNAL_AFTER_MS = 500;
 const EXIT_STATUS_HELP = `
 Exit status:
   0    done; every message is stored, or rejected for a reason of its own
-  1    the balance is not exact: something is lost, stored twice, out of order, or was received too often
+  1    the balance is not exact: something is lost, stored twice, out of order,
+       or was received too often
   2    the command or its input file is wrong; nothing was sent
   3    could not run, or not to the end: a port, a server, the network
   130  interrupted`;
@@ -52,8 +53,8 @@ program
     'after',
     `
 Environment:
-  DATABASE_URL        use this PostgreSQL, empty or migrated, instead of the embedded one
-  AWS_ENDPOINT_URL    use this SQS-compatible server instead of the embedded one
+  DATABASE_URL      use this PostgreSQL, empty or migrated, not the embedded one
+  AWS_ENDPOINT_URL  use this SQS-compatible server, not the embedded one
 
 Examples:
   npm start                                         the sample, until Ctrl-C
@@ -93,13 +94,15 @@ program
   .addHelpText(
     'after',
     `
-The columns are InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID and Country.
-The whole file is checked first: nothing of a file that cannot be read is sent.
+The columns are InvoiceNo, StockCode, Description, Quantity, InvoiceDate,
+UnitPrice, CustomerID and Country. The whole file is checked first: nothing of a
+file that cannot be read is sent. To AWS it goes with the credentials and the
+region of the AWS SDK.
 
 Examples:
-  npm run sluice -- send orders.csv --local                    to the run on this machine
-  npm run sluice -- send orders.csv --run run-13c5ef392a26     to one of several
-  npm run sluice -- send orders.csv.gz --stage prod            to AWS, with the SDK's own credentials and region`,
+  npm run sluice -- send orders.csv --local                 to the run here
+  npm run sluice -- send orders.csv --run run-13c5ef392a26  to one of several
+  npm run sluice -- send orders.csv.gz --stage prod         to AWS`,
   )
   .action(async (file: string, options) => {
     const { interrupted } = await send({

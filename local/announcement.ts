@@ -1,18 +1,19 @@
-/** What a person is told when a run stands: what runs where, and what to try. Lines of at most 80 columns where they can be. */
+/** What a person is told when a run stands: what runs where, and what to try. */
 import type { ResourceTypeCount } from './assembly/resource-types.ts';
 import type { System } from './assembly/system.ts';
+import { labelled } from './eighty-columns.ts';
 import type { LocalFleet } from './fleet.ts';
 import { type PostgresServer, withoutPassword } from './servers.ts';
 
 /** The longest command and a gap. */
-const COMMAND_COLUMNS = 39;
+const COMMAND_COLUMNS = 37;
 
 export interface AnnouncementFacts {
   readonly stage: string;
   readonly system: System;
   readonly resources: readonly ResourceTypeCount[];
   readonly sqsEndpoint: string;
-  readonly postgres: PostgresServer;
+  readonly postgres: Pick<PostgresServer, 'url' | 'pid'>;
   readonly migrated: string;
   /** Workers per fleet, in the order of the system's fleets. */
   readonly workers: readonly number[];
@@ -27,32 +28,36 @@ export function announcement(facts: AnnouncementFacts): string {
   const fleets = system.fleets.map(
     ({ name, minimum, maximum }, index) => `${name} ${workers[index]} of ${minimum}–${maximum}`,
   );
-  return `Sluice · stage ${stage} · ${count(true)} resources run here, ${count(false)} need AWS
-
-  SQS         ${sqsEndpoint}
-              ${workQueues.map(({ name }) => name).join(', ')} and their dead-letter queues
-  PostgreSQL  ${addressOf(postgres)}
-              ${migrated}
-  fleets      ${fleets.join(' · ')}
-  logs        ${logs}
-`;
+  const lines = [
+    labelled(
+      'SQS',
+      `${sqsEndpoint}\n${workQueues.map(({ name }) => name).join(', ')}\nand a dead-letter queue of each`,
+    ),
+    labelled('PostgreSQL', `${addressOf(postgres)}\n${migrated}`),
+    labelled('fleets', fleets.join(' · ')),
+    labelled('logs', logs),
+  ];
+  return `Sluice · stage ${stage} · ${count(true)} resources run here, ${count(false)} need AWS\n\n${lines.join('\n')}\n`;
 }
 
 /** Processes by their pids, so that whoever copies a line hits nothing but this run. */
-export function hints(postgres: PostgresServer, [fleet]: readonly LocalFleet[]): string {
+export function hints(
+  postgres: Pick<PostgresServer, 'pid'>,
+  [fleet]: readonly Pick<LocalFleet, 'name' | 'pids'>[],
+): string {
   const hint = (command: string, what: string) => `  ${command.padEnd(COMMAND_COLUMNS)}${what}\n`;
   const killHint = (pid: number | undefined, what: string) => (pid === undefined ? '' : hint(`kill -9 ${pid}`, what));
   return [
     'Ctrl-C stops and clears away. From another terminal:\n',
-    killHint(fleet?.pids[0], `kill a worker of ${fleet?.name}, and see nothing lost`),
-    killHint(postgres.pid, 'kill PostgreSQL, and see it come back on its data'),
+    killHint(fleet?.pids[0], `kill a worker of ${fleet?.name}: nothing is lost`),
+    killHint(postgres.pid, 'kill PostgreSQL, and see it come back'),
     hint('npm run sluice -- send FILE --local', 'send a file of your own'),
-    hint('npm run sluice -- resources', 'what of the template runs here, and what does not'),
+    hint('npm run sluice -- resources', 'what of the template runs here, or not'),
   ].join('');
 }
 
 /** What psql takes. Only of a database that goes with the run is the password anyone's to see. */
-function addressOf({ url, pid }: PostgresServer): string {
+function addressOf({ url, pid }: AnnouncementFacts['postgres']): string {
   if (pid === undefined) return withoutPassword(url);
   const address = new URL(url);
   // That there is no TLS psql finds out by itself.

@@ -3,27 +3,40 @@
  *
  * Elsewhere the block becomes a plain line every few seconds. Colour only on a terminal.
  */
-import Table from 'cli-table3';
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
+import type { ProgressStream } from '../producer/progress.ts';
 import { isExact, type QueueBalance } from './balance.ts';
-import type { Sample } from './monitor.ts';
+import { COLUMNS, type Column, table, wrapped } from './eighty-columns.ts';
+import type { QueueSample, Sample } from './monitor.ts';
 
-const PLAIN_LINE_EVERY_MS = 5_000;
+/** For logs: soon enough to see that it lives, seldom enough to read. */
+const PLAIN_FIRST_MS = 2_000;
+const PLAIN_EVERY_MS = 5_000;
+/** Faster than the eye wants it costs more than it tells. */
+const FRAME_EVERY_MS = 100;
+/** What is done sooner than this needs no progress. */
+const READING_SECONDS_MIN = 1;
+const BAR_COLUMNS = { min: 10, max: 36 };
 
-export interface SendingState {
-  readonly accepted: number;
+/** How far something has come. */
+export interface ScreenProgress {
+  readonly verb: 'read' | 'sent';
+  readonly done: number;
   readonly total: number;
+  /** What is counted, such as `messages`. */
+  readonly unit: string;
   readonly seconds: number;
 }
 
 export class Screen {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: ProgressStream;
   readonly #colour: ReturnType<typeof pc.createColors>;
   readonly #block: ReturnType<typeof createLogUpdate>;
-  #plainLineAtMs = performance.now();
+  #nextFrameMs = 0;
+  #nextPlainMs = performance.now() + PLAIN_FIRST_MS;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: ProgressStream) {
     this.#stream = stream;
     this.#colour = pc.createColors(stream.isTTY === true && process.env.NO_COLOR === undefined);
     this.#block = createLogUpdate(stream, { showCursor: true });
@@ -35,15 +48,35 @@ export class Screen {
   }
 
   warn(text: string): void {
-    this.line(this.#colour.yellow(text));
+    this.line(this.#colour.yellow(wrapped(text)));
   }
 
-  show(sample: Sample, sending: SendingState | undefined): void {
-    if (this.#stream.isTTY) {
-      this.#block([...(sending === undefined ? [] : [sendingLine(sending)]), this.#depths(sample)].join('\n\n'));
-    } else if (performance.now() - this.#plainLineAtMs >= PLAIN_LINE_EVERY_MS) {
-      this.#plainLineAtMs = performance.now();
-      this.line(plainLine(sample, sending));
+  /** The file is being read; nothing is to be seen of one that is read at once. */
+  reading(progress: ScreenProgress): void {
+    if (progress.seconds < READING_SECONDS_MIN) return;
+    this.#draw(
+      () => barLine(progress),
+      () => progressLine(progress),
+    );
+  }
+
+  show(sample: Sample, sending: ScreenProgress): void {
+    const notes = notesOf(sample);
+    const coloured = notes.length === 0 ? [] : [this.#colour.yellow(notes.join('\n'))];
+    this.#draw(
+      () => [barLine(sending), '', depthTable(sample), ...coloured].join('\n'),
+      () => [progressLine(sending), ...sample.queues.map(depthLine), ...notes].join('\n'),
+    );
+  }
+
+  #draw(block: () => string, plain: () => string): void {
+    const nowMs = performance.now();
+    if (this.#stream.isTTY && nowMs >= this.#nextFrameMs) {
+      this.#nextFrameMs = nowMs + FRAME_EVERY_MS;
+      this.#block(block());
+    } else if (!this.#stream.isTTY && nowMs >= this.#nextPlainMs) {
+      this.#nextPlainMs = nowMs + PLAIN_EVERY_MS;
+      this.line(plain());
     }
   }
 
@@ -54,32 +87,13 @@ export class Screen {
 
   balance(balances: readonly QueueBalance[], summary: string): void {
     this.settle();
-    // Left out where it has nothing to say, which keeps the table within 80 columns.
-    const waits = balances.some(({ waiting }) => waiting > 0) ? ['waiting'] : [];
-    const table = plainTable([
-      'queue',
-      'sent',
-      'stored',
-      'rejected',
-      'suppressed',
-      'dead',
-      ...waits,
-      'lost',
-      'twice',
-      'out of order',
-    ]);
-    for (const balance of balances) {
-      const { queue, sent, stored, rejected, suppressed, dead, waiting, lost, storedTwice, outOfOrder } = balance;
-      const numbers = [sent, stored, rejected, suppressed, dead, ...waits.map(() => waiting), lost, storedTwice];
-      table.push([queue, ...numbers.map(number), outOfOrder === undefined ? '-' : number(outOfOrder)]);
-    }
-    this.line(`\nBalance\n${table.toString()}`);
+    this.line(`\nBalance\n${balanceTable(balances)}`);
     for (const { queue, reasons, lostOrders } of balances) {
       for (const { reason, count, orderIds } of reasons) {
         const more = count > orderIds.length ? ', …' : '';
-        this.line(`  ${queue} rejected ${number(count)} × ${reason} (${orderIds.join(', ')}${more})`);
+        this.line(wrapped(`  ${queue} rejected ${number(count)} × ${reason} (${orderIds.join(', ')}${more})`));
       }
-      if (lostOrders.length > 0) this.line(this.#colour.red(`  ${queue} lost ${lostOrders.join(', ')}, …`));
+      if (lostOrders.length > 0) this.line(this.#colour.red(wrapped(`  ${queue} lost ${lostOrders.join(', ')}, …`)));
     }
     const exact = balances.every(isExact);
     const waiting = balances.reduce((sum, balance) => sum + balance.waiting, 0);
@@ -87,62 +101,95 @@ export class Screen {
     const left = waiting === 0 ? '' : `, with ${number(waiting)} still waiting`;
     this.line(`  ${verdict}${left}  ${summary}`);
   }
-
-  #depths({ queues, databaseAwaySeconds }: Sample): string {
-    const table = plainTable(['queue', 'visible', 'in flight', 'dead', 'workers', 'received', 'stored']);
-    for (const { name, visible, inFlight, delayed, dead, workers, received, stored } of queues) {
-      const counts = [visible + delayed, inFlight, dead, workers, received].map(number);
-      table.push([name, ...counts, stored === undefined ? '?' : number(stored)]);
-    }
-    const away =
-      databaseAwaySeconds === undefined
-        ? ''
-        : this.#colour.yellow(`\n  database away since ${databaseAwaySeconds.toFixed(0)} s, receiving paused`);
-    return `${table.toString()}${away}`;
-  }
 }
 
 export function number(value: number): string {
   return value.toLocaleString('en-GB');
 }
 
-function sendingLine({ accepted, total, seconds }: SendingState): string {
-  const share = total === 0 ? 1 : accepted / total;
-  const rate = seconds > 0 ? accepted / seconds : 0;
-  const left = rate > 0 && accepted < total ? `  ${Math.ceil((total - accepted) / rate)} s left` : '';
-  const width = 36;
-  const full = Math.round(share * width);
-  const bar = '█'.repeat(full) + '░'.repeat(width - full);
-  return `  ${bar} ${(share * 100).toFixed(0).padStart(3)} %  ${number(accepted)} of ${number(total)} messages  ${number(Math.round(rate))}/s${left}`;
-}
-
-function plainLine({ queues, databaseAwaySeconds }: Sample, sending: SendingState | undefined): string {
-  const sent = sending === undefined ? '' : `sent ${number(sending.accepted)} of ${number(sending.total)}; `;
-  const depths = queues.map(
-    ({ name, visible, inFlight, delayed, dead, stored }) =>
-      `${name} ${number(visible + delayed)} visible, ${number(inFlight)} in flight, ${number(dead)} dead, ${stored === undefined ? '?' : number(stored)} stored`,
-  );
-  const away = databaseAwaySeconds === undefined ? '' : `; database away since ${databaseAwaySeconds.toFixed(0)} s`;
-  return `  ${sent}${depths.join('; ')}${away}`;
-}
-
-/** Aligned columns without lines; numbers to the right. */
-export function plainTableOptions(head: string[], colAligns: ('left' | 'right')[]): Table.TableConstructorOptions {
-  const unseen = ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'];
-  const inside = ['left-mid', 'mid', 'mid-mid', 'right', 'right-mid'];
-  return {
+function balanceTable(balances: readonly QueueBalance[]): string {
+  const column = (head: string, value: (balance: QueueBalance) => number | undefined): Column => ({
     head,
-    colAligns,
-    chars: { ...Object.fromEntries([...unseen, ...inside].map((name) => [name, ''])), left: '  ', middle: '  ' },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  };
+    align: 'right',
+    cells: balances.map((balance) => {
+      const cell = value(balance);
+      return cell === undefined ? '-' : number(cell);
+    }),
+  });
+  return table([
+    { head: 'queue', align: 'left', cells: balances.map(({ queue }) => queue) },
+    column('sent', ({ sent }) => sent),
+    column('stored', ({ stored }) => stored),
+    column('rejected', ({ rejected }) => rejected),
+    column('suppressed', ({ suppressed }) => suppressed),
+    column('dead', ({ dead }) => dead),
+    // Left out where it has nothing to say.
+    ...(balances.some(({ waiting }) => waiting > 0) ? [column('waiting', ({ waiting }) => waiting)] : []),
+    column('lost', ({ lost }) => lost),
+    column('twice', ({ storedTwice }) => storedTwice),
+    column('out of\norder', ({ outOfOrder }) => outOfOrder),
+  ]);
 }
 
-function plainTable(head: string[]): Table.Table {
-  return new Table(
-    plainTableOptions(
-      head,
-      head.map((_, index) => (index === 0 ? 'left' : 'right')),
-    ),
-  );
+function depthTable({ queues }: Sample): string {
+  const column = (head: string, value: (queue: QueueSample) => string): Column => ({
+    head,
+    align: 'right',
+    cells: queues.map(value),
+  });
+  return table([
+    { head: 'queue', align: 'left', cells: queues.map(({ name }) => name) },
+    column('visible', ({ visible, delayed }) => number(visible + delayed)),
+    column('in flight', ({ inFlight }) => number(inFlight)),
+    column('dead', ({ dead }) => number(dead)),
+    column('workers', ({ workers }) => number(workers)),
+    column('received', ({ received }) => number(received)),
+    column('stored', storedOf),
+  ]);
+}
+
+function depthLine(queue: QueueSample): string {
+  const { name, visible, inFlight, delayed, dead } = queue;
+  const depths = [
+    `${number(visible + delayed)} visible`,
+    `${number(inFlight)} in flight`,
+    `${number(dead)} dead`,
+    `${storedOf(queue)} stored`,
+  ];
+  return wrapped(`  ${name}: ${depths.join(', ')}`);
+}
+
+/** The database may be away. */
+function storedOf({ stored }: QueueSample): string {
+  return stored === undefined ? '?' : number(stored);
+}
+
+/** What keeps messages from being stored. */
+function notesOf({ databaseAwaySeconds }: Sample): string[] {
+  if (databaseAwaySeconds === undefined) return [];
+  return [`  database away since ${databaseAwaySeconds.toFixed(0)} s, receiving paused`];
+}
+
+function barLine(progress: ScreenProgress): string {
+  const { done, total, unit } = progress;
+  const share = total === 0 ? 1 : done / total;
+  const { rate, left } = pace(progress);
+  const text = [`${number(done)} of ${number(total)} ${unit}`, rate, ...left].join('  ');
+  const percent = ` ${(share * 100).toFixed(0).padStart(3)} %  `;
+  const room = COLUMNS - '  '.length - percent.length - text.length;
+  const width = Math.max(BAR_COLUMNS.min, Math.min(BAR_COLUMNS.max, room));
+  const full = Math.round(share * width);
+  return `  ${'█'.repeat(full)}${'░'.repeat(width - full)}${percent}${text}`;
+}
+
+function progressLine(progress: ScreenProgress): string {
+  const { verb, done, total, unit } = progress;
+  const { rate, left } = pace(progress);
+  return `  ${[`${verb} ${number(done)} of ${number(total)} ${unit}`, rate, ...left].join(', ')}`;
+}
+
+function pace({ done, total, seconds }: ScreenProgress): { rate: string; left: string[] } {
+  const rate = seconds > 0 ? done / seconds : 0;
+  const left = rate > 0 && done < total ? [`${number(Math.ceil((total - done) / rate))} s left`] : [];
+  return { rate: `${number(Math.round(rate))}/s`, left };
 }

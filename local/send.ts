@@ -4,6 +4,7 @@ import { type Progress, showProgress } from '../producer/progress.ts';
 import { type FilePlan, readOrders, surveyRetailFile } from '../producer/retail-file.ts';
 import { createProducerClient, type SendSummary, sendBatchWith, sendOrders } from '../producer/send-orders.ts';
 import { credentialsFrom } from './credentials.ts';
+import { wrapped } from './eighty-columns.ts';
 import { findLiveRun } from './live-run.ts';
 import { number } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
@@ -65,7 +66,7 @@ export async function send(options: SendCommandOptions): Promise<SendSummary> {
       onAccepted: (message) => journal?.accepted(message),
       onProgress: ({ acceptedMessages }) => progress.update(acceptedMessages),
     }).finally(() => progress.end());
-    options.output.write(`${options.json ? JSON.stringify(summary, null, 2) : sentence(summary)}\n`);
+    options.output.write(`${options.json ? JSON.stringify(summary, null, 2) : wrapped(sentence(summary))}\n`);
     return summary;
   } finally {
     client.destroy();

@@ -26,6 +26,7 @@ import { countResourceTypes, type ResourceTypeCount } from './assembly/resource-
 import { queueUrl, readSystem, type Servers, type System } from './assembly/system.ts';
 import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import { type Credentials, credentialsFrom } from './credentials.ts';
+import { wrapped } from './eighty-columns.ts';
 import type { LocalFleet } from './fleet.ts';
 import { hireFleets } from './hiring.ts';
 import { announceLiveRun } from './live-run.ts';
@@ -45,7 +46,7 @@ const BALANCE_PAUSE_MS = 500;
 const DEFAULT_REGION = 'us-east-1';
 
 export const SAMPLE_FILE = fileURLToPath(new URL('../data/orders-2011-08-12.csv', import.meta.url));
-const SAMPLE_TITLE = '12 August 2011 (Online Retail, UCI, CC BY 4.0)';
+const SAMPLE_TITLE = '12 August 2011 (Online Retail, CC BY 4.0)';
 
 export interface StartOptions {
   readonly stage: string;
@@ -164,10 +165,10 @@ class LocalRun {
   async #prepare(input: string) {
     const { environment, stage, sqsPort, postgresPort, dataFolder } = this.#options;
     const run = this.#run;
-    this.#screen.line(
-      `Synthesizing the stage ${stage}, starting the servers, reading ${this.#options.input ?? 'the sample'} …\n`,
-    );
-    const surveying = surveyRetailFile(input, { signal: this.#stop.signal });
+    const what = this.#options.input ?? 'the sample';
+    this.#screen.line(wrapped(`Synthesizing the stage ${stage}, starting the servers, reading ${what} …`));
+    this.#screen.line();
+    const surveying = this.#survey(input);
     const synthesizing = this.#synthesize(stage);
     const openingSqs = openSqs({
       ...this.#events,
@@ -217,6 +218,17 @@ class LocalRun {
       servers,
       synthesisSeconds: seconds,
     };
+  }
+
+  #survey(input: string): Promise<FilePlan> {
+    const startedMs = performance.now();
+    return surveyRetailFile(input, {
+      signal: this.#stop.signal,
+      onProgress: ({ kilobytesRead: done, kilobytesTotal: total }) => {
+        const seconds = (performance.now() - startedMs) / 1000;
+        this.#screen.reading({ verb: 'read', done, total, unit: 'kB', seconds });
+      },
+    });
   }
 
   async #synthesize(stage: string): Promise<{ assembly: string; seconds: number }> {
@@ -271,7 +283,7 @@ class LocalRun {
   ): Promise<SendSummary | undefined> {
     const total = plan.messages.orders + plan.messages.ledger;
     const title = this.#options.input === undefined ? SAMPLE_TITLE : this.#options.input;
-    this.#screen.line(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`);
+    this.#screen.line(wrapped(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`));
     if (!this.#options.once) this.#screen.line(hints(postgres, this.#fleets));
     const startedMs = performance.now();
     let accepted = 0;
@@ -290,7 +302,7 @@ class LocalRun {
     );
     const moved = await monitor.watch(
       (sample) => this.#options.once && sent && isEmpty(sample),
-      (sample) => this.#screen.show(sample, { accepted, total, seconds }),
+      (sample) => this.#screen.show(sample, { verb: 'sent', done: accepted, total, unit: 'messages', seconds }),
       this.#stop.signal,
     );
     if (!moved)

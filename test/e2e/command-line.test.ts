@@ -100,12 +100,23 @@ describe('what cannot run ends with status 3 and one sentence', () => {
 });
 
 describe('the command line', () => {
-  test('explains every command, with examples', async () => {
-    const folder = await temporaryFolder();
-    for (const command of ['start', 'send', 'resources']) {
-      const { status, stdout } = await sluice([command, '--help'], folder);
-      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Examples:') });
-    }
+  test.each(['start', 'send', 'resources'])('explains %s, with examples, in lines of 80 columns', async (command) => {
+    const { status, stdout } = await sluice([command, '--help'], await temporaryFolder());
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Examples:') });
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test('explains itself in lines of 80 columns, and has no command but these', async () => {
+    const { stdout } = await sluice(['--help'], await temporaryFolder());
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    const commands = stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}([a-z]+)/gm);
+    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'help']);
+  });
+
+  test('lists the resources in lines of 80 columns', async () => {
+    const { status, stdout } = await sluice(['resources'], await temporaryFolder());
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/AWS::SQS::Queue +4/) });
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
   test.each([
