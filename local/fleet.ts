@@ -3,11 +3,12 @@
  *
  * Holds always: a worker that ends without being told to is started again, as its group would do; one that
  * cannot stay up ends the run with the reason that it gave. What workers count is read from the metric lines
- * on their output.
+ * on their output, and why messages wait from what they log when they give one back.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { SystemFleet } from './assembly/system.ts';
+import { GivenBack, type Wait } from './given-back.ts';
 import { type ProcessExit, type RunningProcess, startProcess } from './machine/child-process.ts';
 import type { RunFolder } from './machine/run-folder.ts';
 
@@ -43,6 +44,8 @@ const metricLineSchema = z
   .and(z.record(z.enum(COUNT_NAMES).exclude(['received']), z.number()))
   .transform((line) => ({ ...line, received: line[RECEIVED] }));
 
+const givenBackLineSchema = z.object({ msg: z.literal('given back'), reason: z.string(), delaySeconds: z.number() });
+
 const logLineSchema = z.object({ level: z.number(), msg: z.string(), reason: z.string().optional() });
 /** pino's level of a warning. */
 const LEVEL_WARN = 40;
@@ -64,6 +67,7 @@ export class LocalFleet {
   lastWarning: string | undefined;
   readonly #options: FleetOptions;
   readonly #running = new Map<number, RunningProcess>();
+  readonly #givenBack = new GivenBack();
   #stopping = false;
 
   constructor(options: FleetOptions) {
@@ -82,6 +86,11 @@ export class LocalFleet {
   /** Of the workers that run now. */
   get pids(): readonly number[] {
     return [...this.#running.values()].map(({ pid }) => pid);
+  }
+
+  /** What it has given back and why, until it may come again. */
+  waits(): Wait[] {
+    return this.#givenBack.waits(performance.now());
   }
 
   async start(): Promise<void> {
@@ -147,6 +156,11 @@ export class LocalFleet {
       const { counts } = this;
       for (const name of COUNT_NAMES) counts[name] += metrics.data[name];
       this.memoryPeakMegabytes = Math.max(this.memoryPeakMegabytes, metrics.data.memoryPeakMegabytes);
+      return;
+    }
+    const givenBack = givenBackLineSchema.safeParse(json);
+    if (givenBack.success) {
+      this.#givenBack.add(givenBack.data.reason, givenBack.data.delaySeconds, performance.now());
       return;
     }
     const entry = logLineSchema.safeParse(json);

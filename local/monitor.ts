@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { LocalFleet } from './fleet.ts';
+import type { Wait } from './given-back.ts';
 import type { QueueDepth, SqsControl } from './sqs-control.ts';
 
 const SAMPLE_EVERY_MS = 500;
-/** Longer than any back-off of a message: after this nothing more is to be expected. */
+/** After this without a message that is known to come again, nothing more is to be expected. */
 const NO_PROGRESS_MS_MAX = 1_200_000;
 
 export interface WorkQueue {
@@ -28,8 +29,15 @@ export interface QueueSample extends QueueDepth {
   readonly stored: number | undefined;
 }
 
+/** Messages that count as in flight, since SQS hides them until their delay has passed. */
+export interface QueueWait extends Wait {
+  /** As the queue's sample is named. */
+  readonly queue: string;
+}
+
 export interface Sample {
   readonly queues: readonly QueueSample[];
+  readonly waits: readonly QueueWait[];
   readonly databaseAwaySeconds: number | undefined;
 }
 
@@ -67,6 +75,7 @@ export class Monitor {
     const awaySinceMs = this.#databaseAwaySinceMs;
     return {
       queues,
+      waits: this.#queues.flatMap(({ name, fleet }) => fleet.waits().map((wait) => ({ queue: name, ...wait }))),
       databaseAwaySeconds: awaySinceMs === undefined ? undefined : (performance.now() - awaySinceMs) / 1000,
     };
   }
@@ -100,7 +109,7 @@ export class Monitor {
       }
       show(sample);
       const state = JSON.stringify(sample.queues);
-      if (state !== last) movedAtMs = performance.now();
+      if (state !== last || sample.waits.length > 0) movedAtMs = performance.now();
       last = state;
       // Twice, since the numbers of a queue are approximate while messages move.
       doneInARow = done(sample) ? doneInARow + 1 : 0;

@@ -8,7 +8,7 @@ import pc from 'picocolors';
 import type { ProgressStream } from '../producer/progress.ts';
 import { isExact, type QueueBalance } from './balance.ts';
 import { COLUMNS, type Column, table, wrapped } from './eighty-columns.ts';
-import type { QueueSample, Sample } from './monitor.ts';
+import type { QueueSample, QueueWait, Sample } from './monitor.ts';
 
 /** For logs: soon enough to see that it lives, seldom enough to read. */
 const PLAIN_FIRST_MS = 2_000;
@@ -139,8 +139,10 @@ function depthTable({ queues }: Sample): string {
   });
   return table([
     { head: 'queue', align: 'left', cells: queues.map(({ name }) => name) },
-    column('visible', ({ visible, delayed }) => number(visible + delayed)),
+    column('visible', ({ visible }) => number(visible)),
     column('in flight', ({ inFlight }) => number(inFlight)),
+    // Left out where it has nothing to say: nothing here sends with a delay.
+    ...(queues.some(({ delayed }) => delayed > 0) ? [column('delayed', ({ delayed }) => number(delayed))] : []),
     column('dead', ({ dead }) => number(dead)),
     column('workers', ({ workers }) => number(workers)),
     column('received', ({ received }) => number(received)),
@@ -151,8 +153,9 @@ function depthTable({ queues }: Sample): string {
 function depthLine(queue: QueueSample): string {
   const { name, visible, inFlight, delayed, dead } = queue;
   const depths = [
-    `${number(visible + delayed)} visible`,
+    `${number(visible)} visible`,
     `${number(inFlight)} in flight`,
+    ...(delayed > 0 ? [`${number(delayed)} delayed`] : []),
     `${number(dead)} dead`,
     `${storedOf(queue)} stored`,
   ];
@@ -165,9 +168,18 @@ function storedOf({ stored }: QueueSample): string {
 }
 
 /** What keeps messages from being stored. */
-function notesOf({ databaseAwaySeconds }: Sample): string[] {
-  if (databaseAwaySeconds === undefined) return [];
-  return [`  database away since ${databaseAwaySeconds.toFixed(0)} s, receiving paused`];
+function notesOf({ waits, databaseAwaySeconds }: Sample): string[] {
+  const away =
+    databaseAwaySeconds === undefined
+      ? []
+      : [`  database away since ${databaseAwaySeconds.toFixed(0)} s, receiving paused`];
+  return [...waits.map(waitLine), ...away];
+}
+
+function waitLine({ queue, reason, messages, nextSeconds }: QueueWait): string {
+  const wait = messages === 1 ? 'message waits' : 'messages wait';
+  const next = `next in ${number(Math.ceil(nextSeconds))} s`;
+  return wrapped(`  ${queue}: ${number(messages)} ${wait} to come again: ${reason} (${next})`);
 }
 
 function barLine(progress: ScreenProgress): string {

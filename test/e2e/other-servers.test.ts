@@ -4,13 +4,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
+import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
 import { announceLiveRun } from '../../local/live-run.ts';
 import { startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
 import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
 import { isRunning } from '../../local/machine/process-identity.ts';
 import { createRunFolder } from '../../local/machine/run-folder.ts';
+import { EMBEDDED_ACCOUNT_ID } from '../../local/servers.ts';
 import { SAMPLE_FILE } from '../../local/start.ts';
+import { ORDER_SCHEMA, ORDER_VERSION } from '../../workers/messages/order.ts';
 import { afterwards, freezePostgres, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
 import { Sluice, sluice } from './sluice.ts';
@@ -105,6 +108,38 @@ describe("a PostgreSQL of one's own that is frozen", () => {
       const { status, stderr } = await sluiceRun.ended;
       expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringContaining('does not answer') });
       expect(isRunning(frozen[0]!)).toBe(true);
+    },
+    RUN_MS_MAX,
+  );
+});
+
+describe('a message that a newer producer sent', () => {
+  test(
+    'keeps a run waiting, which says why and for how long, in lines of 80 columns',
+    async () => {
+      const environment = await servers();
+      const folder = await temporaryFolder();
+      await sluice(['start', '--once'], folder, environment);
+      const client = new SQSClient({
+        endpoint: environment.AWS_ENDPOINT_URL,
+        region: 'us-east-1',
+        credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+      });
+      afterwards(() => client.destroy());
+      const QueueUrl = `${environment.AWS_ENDPOINT_URL}/${EMBEDDED_ACCOUNT_ID}/sluice-dev-orders`;
+      const MessageBody = JSON.stringify({ schema: ORDER_SCHEMA, version: ORDER_VERSION + 1, payload: {} });
+      await client.send(new SendMessageCommand({ QueueUrl, MessageBody }));
+      const run = new Sluice(['start', '--once'], folder, environment);
+      await run.prints('Sending');
+      await run.prints(
+        `  orders: 1 message waits to come again: version ${ORDER_VERSION + 1} is newer than this worker\n    (next in `,
+      );
+      run.signal('SIGINT');
+      const { status, stdout } = await run.ended;
+      expect({ status, stdout }).toEqual({ status: 130, stdout: expect.stringContaining('exact ✓') });
+      // The folder of the logs is as long as it is.
+      const lines = stdout.split('\n').filter((line) => !line.includes(folder));
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
     },
     RUN_MS_MAX,
   );

@@ -49,7 +49,7 @@ function written(isTTY: boolean, write: (screen: Screen) => void): string {
 
 function onTerminal(sample: Partial<Sample>): string {
   return written(true, (screen) =>
-    screen.show({ queues: [queue], databaseAwaySeconds: undefined, ...sample }, sending),
+    screen.show({ queues: [queue], waits: [], databaseAwaySeconds: undefined, ...sample }, sending),
   );
 }
 
@@ -61,11 +61,34 @@ function tooLong(text: string): string[] {
   return text.split('\n').filter((line) => line.length > 80);
 }
 
+const everyWait = [
+  { queue: 'orders', reason: 'version 2 is newer than this worker', messages: 2, nextSeconds: 299.2 },
+  { queue: 'orders', reason: `refused: ${'words '.repeat(32)}`.trim(), messages: MILLION, nextSeconds: 3_600 },
+];
+
 describe('the live screen', () => {
+  test('says why messages wait to come again, and for how long', () => {
+    expect(onTerminal({ waits: everyWait.slice(0, 1) })).toMatch(
+      /\n {2}orders: 2 messages wait to come again: version 2 is newer than this worker\n {4}\(next in 300 s\)\n/,
+    );
+    const [first] = everyWait;
+    expect(onTerminal({ waits: [{ ...first!, reason: 'deadlock', messages: 1 }] })).toContain(
+      '  orders: 1 message waits to come again: deadlock (next in 300 s)\n',
+    );
+  });
+
+  test('has a column for what is delayed when something is, and never counts it as visible', () => {
+    expect(onTerminal({})).not.toContain('delayed');
+    const shown = onTerminal({ queues: [{ ...queue, visible: 3, delayed: 5 }] });
+    expect(shown).toMatch(/queue +visible +in flight +delayed +dead/);
+    expect(shown).toMatch(/orders +3 +2 +5 +0/);
+  });
+
   test('keeps to 80 columns with a million in every column', () => {
     const numbers = { visible: MILLION, inFlight: MILLION, delayed: MILLION, dead: MILLION, received: MILLION };
     const shown = onTerminal({
       queues: [{ ...queue, ...numbers, stored: MILLION }],
+      waits: everyWait,
       databaseAwaySeconds: 17,
     });
     expect(shown).toMatch(/database away since 17 s/);
