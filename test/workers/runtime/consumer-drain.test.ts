@@ -145,8 +145,8 @@ describe('a stop', () => {
     rig.send([1]);
     rig.handle = hang;
     rig.start();
-    await rig.time.pass(20_000);
-    // The drain ends when half of the lease is gone: just when it would be extended.
+    await rig.time.pass(19_000);
+    // The drain ends a second before half of the lease is gone, when it would be extended.
     expect(await rig.stop(10)).toMatchObject({ unsettled: 1, seconds: 10 });
     const extensions = rig.changes.length;
     await rig.time.pass(40_000);
