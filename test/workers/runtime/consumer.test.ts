@@ -441,24 +441,45 @@ describe('a message that was received three times or more', () => {
     expect(rig.handled).toEqual([[3], [2], [1]]);
   });
 
-  test('has those behind it in its group hidden for five visibility timeouts before it is handled', async () => {
+  test('waits until what was handled before it is deleted, which does not wait for others then', async () => {
+    const rig = new Rig();
+    rig.send([1, 2]);
+    suspect(rig, 'm1');
+    const remove = Promise.withResolvers<void>();
+    rig.queue.faults.call = (operation) => (operation === 'delete' ? remove.promise : undefined);
+    rig.start();
+    await rig.time.pass(50);
+    expect([rig.handled, rig.queue.deletes]).toEqual([[[2]], [['m2']]]);
+    remove.resolve();
+    await rig.untilEmpty();
+    expect(rig.handled).toEqual([[2], [1]]);
+  });
+
+  test('has all others hidden longer before it is handled: its group for five visibility timeouts, the next for six', async () => {
     const rig = new Rig({ fifo: true });
     rig.send([1, 2, 3], 'a');
-    suspect(rig, 'm1');
-    let changesBefore: typeof rig.changes = [];
+    rig.send([4], 'b');
+    rig.send([5], 'c');
+    // Those of b and c come too often too, so that they still wait.
+    for (const id of ['m1', 'm4', 'm5']) suspect(rig, id);
+    const changesBefore: (typeof rig.changes)[] = [];
     rig.handle = (ids) => {
-      if (ids.includes(1)) changesBefore = rig.changes;
+      changesBefore.push(rig.changes);
       return ids.map(() => stored);
     };
     rig.start();
     await rig.untilEmpty();
-    expect(changesBefore).toEqual([
+    const apart = [
       [
         ['m2', 300],
         ['m3', 300],
       ],
-    ]);
-    expect(rig.handled).toEqual([[1], [2, 3]]);
+      [['m4', 360]],
+      [['m5', 420]],
+    ];
+    expect(rig.handled).toEqual([[1], [2, 3], [4], [5]]);
+    // For the second suspect the third is far enough already, and the second itself comes again first.
+    expect(changesBefore).toEqual([apart, apart, [...apart, [['m4', 60]]], [...apart, [['m4', 60]], [['m5', 60]]]]);
   });
 
   test('that ends its process comes again alone', async () => {
