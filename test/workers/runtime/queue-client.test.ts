@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import { checkFacts, type SqsOperation, SqsQueue } from '../../../workers/runtime/queue-client.ts';
-import { afterwards } from '../../local/machine/machine.ts';
+import { afterwards, eventually } from '../../local/machine/machine.ts';
 
 interface Asked {
   readonly action: string;
@@ -142,6 +142,17 @@ describe('the edge to SQS', () => {
     const { queue, asked, counted, ended } = await scriptedSqs(fails);
     await expect(queue.deleteBatch(['a'])).rejects.toThrow();
     expect([asked.length, counted, ended]).toEqual([1, ['delete'], ['delete']]);
+  });
+
+  test('settles although more polls wait than there are sockets for them', async () => {
+    const isPoll = ({ action }: Asked) => action === 'ReceiveMessage';
+    const { queue, asked } = await scriptedSqs((one) => (isPoll(one) ? 'never' : { body: { Successful: [] } }));
+    const abort = new AbortController();
+    const polls = Array.from({ length: 40 }, () => queue.receive(abort.signal).catch(() => {}));
+    await eventually('as many polls as there are sockets', () => asked.filter(isPoll).length === 32);
+    expect(await queue.deleteBatch(['a'])).toEqual(['done']);
+    abort.abort();
+    await Promise.all(polls);
   });
 
   test('gives a dead letter its group and deduplication id on a FIFO queue, and neither on another', async () => {
