@@ -1,0 +1,94 @@
+import { describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { acceptsWrites } from '../../../workers/store/rejections.ts';
+import { RenewedPool } from '../../../workers/store/renewed-pool.ts';
+import { afterwards } from '../../local/machine/machine.ts';
+import { postgresForTests } from '../postgres.ts';
+import { TcpProxy } from '../tcp-proxy.ts';
+import { always, makeWriter, message, stored, workWriter } from './work.ts';
+
+const postgres = postgresForTests();
+/** A worker's is 12 s: what half-open connections would cost, one after the other. */
+const QUERY_MS_MAX = 1_000;
+
+/** Four idle connections by way of a proxy, as a worker has after a busy minute. */
+async function makePool() {
+  const proxy = await TcpProxy.before(Number(new URL(postgres.url).port));
+  let opened = 0;
+  const pool = new RenewedPool(() => {
+    opened += 1;
+    const connections = new pg.Pool({
+      connectionString: proxy.url(postgres.url),
+      max: 4,
+      query_timeout: QUERY_MS_MAX,
+      connectionTimeoutMillis: QUERY_MS_MAX,
+    });
+    connections.on('error', () => {});
+    connections.on('connect', (client) => client.on('error', () => {}));
+    return connections;
+  });
+  afterwards(async () => {
+    proxy.cut();
+    await pool.end();
+  });
+  await makeWriter(postgres);
+  const clients = await Promise.all([1, 2, 3, 4].map(() => pool.connect()));
+  for (const client of clients) client.release();
+  return { proxy, pool, writer: workWriter(pool), opened: () => opened };
+}
+
+describe('connections that a failover left half open', () => {
+  test('cost one attempt, however many there are: the next one takes a new connection', async () => {
+    const { proxy, writer } = await makePool();
+    proxy.halfOpen();
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    expect(proxy.connections).toBe(5);
+  });
+
+  test('cost one probe', async () => {
+    const { proxy, pool } = await makePool();
+    proxy.halfOpen();
+    expect(await acceptsWrites(pool, 'work')).toBe(false);
+    expect(await acceptsWrites(pool, 'work')).toBe(true);
+  });
+
+  test('are replaced together with those that were busy then', async () => {
+    const { proxy, writer, opened } = await makePool();
+    proxy.halfOpen();
+    const held = await Promise.all(['a', 'b', 'c'].map((id) => writer.commit([message(id)], always)));
+    expect(held.flat().map(({ name }) => name)).toEqual(['held', 'held', 'held']);
+    const again = await Promise.all(['a', 'b', 'c'].map((id) => writer.commit([message(id)], always)));
+    expect(again.flat()).toEqual([stored, stored, stored]);
+    expect(opened()).toBeGreaterThan(1);
+  });
+
+  test('and a network that swallows new connections too are noticed, and recovered from', async () => {
+    const { proxy, writer } = await makePool();
+    proxy.halfOpen();
+    proxy.swallowsNew = true;
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+    expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
+    proxy.swallowsNew = false;
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+  });
+});
+
+describe('renewing', () => {
+  test('lets a transaction go on that is under way on the old pool', async () => {
+    const { pool } = await makePool();
+    const client = await pool.connect();
+    await client.query('begin');
+    await client.query("insert into probes values ('work', now())");
+    pool.renew();
+    await client.query('commit');
+    client.release();
+    expect(await postgres.rows('select consumer from probes')).toEqual([['work']]);
+  });
+
+  test('does not happen for what a healthy database says of a message', async () => {
+    const { writer, opened } = await makePool();
+    await writer.commit([message('bad', 'x'), message('good')], always);
+    expect(opened()).toBe(1);
+  });
+});
