@@ -1,5 +1,6 @@
 /** Workers as what they are on an instance: processes, with nothing but their environment. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { Agent, createServer as createHttpServer, request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -171,8 +172,10 @@ describe('a worker run alone', () => {
     const line = order().lines[0]!;
     const bad = bodyOf(order({ orderId: 'bad', lines: [{ ...line, unitPrice: '-1' }] }));
     await send(queue.url, [...orders(25), bad]);
-    const worker = new Worker(join(folder, 'index.mjs'), environmentFor(queue));
+    const livenessFile = join(folder, 'alive');
+    const worker = new Worker(join(folder, 'index.mjs'), environmentFor(queue, { LIVENESS_FILE: livenessFile }));
     await eventually('an empty queue', () => isEmpty(queue.url));
+    expect(existsSync(livenessFile)).toBe(true);
     worker.kill('SIGTERM');
     expect(await worker.lastWords()).toEqual({
       status: 0,
