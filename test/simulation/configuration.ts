@@ -40,6 +40,10 @@ export interface Configuration {
   /** Chance per answer that the process that awaits it crashes, or pauses, there. */
   readonly crashes: number;
   readonly pauses: number;
+  /** The how manyth answer that reaches a worker finds it crashing; 0 where chance alone decides. */
+  readonly crashAtAnswer: number;
+  /** Whether it crashes before it has heard that answer, or after. */
+  readonly crashIsBefore: boolean;
   /** How often a worker is told to stop in the middle; no fault, so it happens without faults too. */
   readonly drains: number;
   /** Shares of messages that cannot simply be stored. */
@@ -77,7 +81,7 @@ export function drawConfiguration(seed: number): Configuration {
     seed,
     fifo,
     workers: random.between(1, 3),
-    messages: large ? random.between(40, 120) : random.between(4, 20),
+    messages: large ? random.between(40, 120) : isLong ? random.between(15, 40) : random.between(4, 20),
     groups: random.between(1, 5),
     visibilityTimeoutSeconds: random.pick([60, 60, 120]),
     maxReceiveCount: random.pick([3, 5, 5]),
@@ -91,6 +95,8 @@ export function drawConfiguration(seed: number): Configuration {
     outageMsMax: isLong ? LONG_OUTAGE_MS_MAX : OUTAGE_MS_MAX,
     crashes: family(0.4, 0.08),
     pauses: family(0.4, 0.05),
+    crashAtAnswer: 0,
+    crashIsBefore: false,
     drains: random.chance(0.3) ? random.between(1, 4) : 0,
     invalid: workload(0.4, 0.15),
     refused: workload(0.4, 0.15),

@@ -37,3 +37,48 @@ export const DATABASE_FAULTS = [
   'arrives late',
 ] as const;
 export type DatabaseFault = (typeof DATABASE_FAULTS)[number] | 'none';
+
+/** States that must be seen sometimes, or the schedules prove less than they seem to. */
+const STATES = [
+  'state: a second copy in the dead-letter queue',
+  'state: lock timeout',
+  'state: moved by SQS after faults',
+  'state: rejected after its last receive',
+  'state: rejected because a later one of its group was committed',
+  'state: stored, and moved by SQS after its last delete failed',
+  'drain: messages left',
+  'crash by poison',
+  'the clock is set',
+  'database: refusing',
+  'database: read-only',
+  'database: full',
+  'sqs receive: aborted',
+  'queue: duplicate delivery',
+  'queue: comes again after its delete',
+  'queue: a superseded handle changes the present lease',
+  'queue: a delayed head is passed',
+] as const;
+
+/** Every kind of fault at every kind of call, and every state. */
+export const REACHED: readonly string[] = [
+  ...SQS_OPERATIONS.flatMap((operation) => SQS_FAULTS.map((fault) => `sqs ${operation}: ${fault}`)),
+  `sqs delete: ${ENTRIES_FAIL}`,
+  `sqs changeVisibility: ${ENTRIES_FAIL}`,
+  ...STATEMENTS.flatMap((statement) => DATABASE_FAULTS.map((fault) => `database ${statement}: ${fault}`)),
+  ...STATES,
+];
+
+/** In a million schedules. */
+const TIMES_PER_MILLION = 100;
+/** With fewer, nobody could say. */
+const SCHEDULES_TO_JUDGE_MIN = 10_000;
+
+/** What was not seen often enough in so many schedules; undefined where they are too few to say. */
+export function notReached(
+  schedules: number,
+  coverage: Readonly<Record<string, number>>,
+): { readonly what: string; readonly times: number; readonly wanted: number }[] | undefined {
+  if (schedules < SCHEDULES_TO_JUDGE_MIN) return undefined;
+  const wanted = Math.ceil((schedules * TIMES_PER_MILLION) / 1_000_000);
+  return REACHED.map((what) => ({ what, times: coverage[what] ?? 0, wanted })).filter(({ times }) => times < wanted);
+}

@@ -98,6 +98,10 @@ export class Fleet {
     this.#fate = new Fate(scheduler, configuration, this.#random, (process) => this.#crash(process), count);
   }
 
+  get answers(): number {
+    return this.#fate.answers;
+  }
+
   get isOver(): boolean {
     return this.#running.size === 0;
   }
@@ -232,6 +236,8 @@ export class Fleet {
     const { process, stopped } = running;
     const { scheduler, configuration, judge, count } = this.#around;
     if (!process.alive) return;
+    judge.judged('drain');
+    judge.judged('worker lives');
     scheduler.trace(`ended ${process.name} ${report.unsettled}`);
     const deadlineMs = stopped === undefined ? 0 : stopped.atMs + stopped.seconds * 1000;
     if (stopped === undefined) judge.violated('worker lives', `${process.name} ended without being told to`);

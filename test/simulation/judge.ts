@@ -39,6 +39,22 @@ export type Invariant =
   /** A worker does not end by itself. */
   | 'worker lives';
 
+export const INVARIANTS: readonly Invariant[] = [
+  'effect',
+  'no loss',
+  'dead letters are earned',
+  'order',
+  'lease',
+  'settlement',
+  'outage',
+  'bounds',
+  'drain',
+  'liveness',
+  'cost',
+  'no deadlock',
+  'worker lives',
+];
+
 export interface Violation {
   readonly invariant: Invariant;
   readonly detail: string;
@@ -80,12 +96,19 @@ export class Judge implements QueueWitness, DatabaseWitness {
     this.#count = count;
   }
 
+  /** Something happened that the invariant speaks of. */
+  judged(invariant: Invariant): void {
+    this.#count(`judged: ${invariant}`);
+  }
+
   violated(invariant: Invariant, detail: string): void {
     this.#scheduler.trace(`violated ${invariant}: ${detail}`);
     if (this.violations.length < VIOLATIONS_KEPT_MAX) this.violations.push({ invariant, detail });
   }
 
   received(receipt: Receipt): void {
+    this.judged('bounds');
+    this.judged('outage');
     const { worker, askedAtMs, message } = receipt;
     const process = this.incarnations.get(worker);
     const polls = process?.pollsUnderWay ?? 0;
@@ -112,6 +135,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   changeAsked(receipt: Receipt, seconds: number): void {
+    this.judged('lease');
     const { visibilityTimeoutSeconds } = this.#configuration;
     // Those that are set apart from a suspect get several leases at once.
     const isExtension = seconds > 0 && seconds % visibilityTimeoutSeconds === 0;
@@ -136,17 +160,20 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   entryFailed(receipt: Receipt): void {
+    this.judged('settlement');
     const deletes = this.#deletes.get(receipt);
     if (deletes !== undefined) deletes.failedAtMs = this.#scheduler.nowMs;
   }
 
   deleteAsked(receipt: Receipt): void {
+    this.judged('no loss');
     const { message, worker } = receipt;
     if (this.#isCommitted(message.sent) || this.#copied.has(message.messageId)) return;
     this.violated('no loss', `${worker} deletes ${message.messageId}, which is neither committed nor copied`);
   }
 
   redriven(message: StoredMessage): void {
+    this.judged('dead letters are earned');
     const { sent } = message;
     if (sent.fate === 'moved') return;
     if (this.#isCommitted(sent)) this.#count('state: stored, and moved by SQS after its last delete failed');
@@ -179,6 +206,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   copied({ body, attributes }: DeadLetterCopy): void {
+    this.judged('dead letters are earned');
     const messageId = attributes.get('RejectionMessageId') ?? '';
     const message = this.queue.messages.find((each) => each.messageId === messageId);
     if (message === undefined) {
@@ -212,8 +240,10 @@ export class Judge implements QueueWitness, DatabaseWitness {
       this.redriven(message);
       return true;
     }
-    if (errorClass === 'OutOfOrder') return this.#isPassed(message);
-    if (errorClass === 'GroupHalted') return this.#isHalted(message);
+    // Where the queue itself showed a later one first, that one has moved the fence, or halted the group.
+    const isPassed = this.#passedByQueue.has(message.group);
+    if (errorClass === 'OutOfOrder') return isPassed || this.#isPassed(message);
+    if (errorClass === 'GroupHalted') return isPassed || this.#isHalted(message);
     return false;
   }
 
@@ -232,11 +262,13 @@ export class Judge implements QueueWitness, DatabaseWitness {
       (other) => other.group === group && other.sent.index > sent.index && this.#isCommitted(other.sent),
     );
     // What would never be stored may be passed; the reason of a second delivery is that it was.
-    return isLaterCommitted && (sent.fate !== 'stored' || this.#passedByQueue.has(group));
+    return isLaterCommitted && sent.fate !== 'stored';
   }
 
   /** At the instant at which the worker sends it. */
   commitSent(process: Incarnation, transaction: Transaction): void {
+    this.judged('lease');
+    this.judged('no deadlock');
     for (const { id } of transaction.effects) {
       const receipts = this.queue.messages.flatMap((message) =>
         message.sent.work.id === id ? message.receipts.filter(({ worker }) => worker === process.name) : [],
@@ -250,6 +282,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   committed(transaction: Transaction): void {
+    this.judged('effect');
+    if (this.#configuration.fifo) this.judged('order');
     const together: Work[] = [];
     for (const work of transaction.effects) {
       const meant = this.queue.messages.filter(({ sent }) => isSame(sent.work, work) && sent.fate.startsWith('stored'));
@@ -315,7 +349,10 @@ export class Judge implements QueueWitness, DatabaseWitness {
   }
 
   #judgeCost(): void {
+    this.judged('cost');
     const { messages } = this.queue;
+    // A group that may be halted is taken one message at a time.
+    if (this.#configuration.halts) return;
     if (messages.some(({ sent }) => sent.fate === 'moved' || flakyFailures(sent.work) > 0)) return;
     const again = messages.filter(({ receipts }) => receipts.length !== 1);
     if (again.length > 0) this.violated('cost', `without faults ${again.map(({ messageId }) => messageId)} came again`);

@@ -9,6 +9,8 @@ export interface Mutant {
   readonly name: string;
   readonly edits: readonly Edit[];
   readonly caughtBy: readonly Invariant[];
+  /** A schedule that catches it; `hunt.ts` finds another when the draws have moved. */
+  readonly seed: number;
 }
 
 /** One exact replacement, which occurs once in its file. */
@@ -39,6 +41,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
+    seed: 1,
   },
   {
     name: 'delete when the write starts',
@@ -51,6 +54,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
+    seed: 1,
   },
   {
     name: 'a lost commit counts as success',
@@ -62,6 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
+    seed: 1,
   },
   {
     name: 'a lost connection counts as bad data',
@@ -73,6 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'keys and rows in two transactions',
@@ -84,6 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['effect'],
+    seed: 1,
   },
   {
     name: 'no removal of duplicates inside a batch',
@@ -95,6 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['effect'],
+    seed: 1,
   },
   {
     name: 'keys are not sorted',
@@ -106,6 +114,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no deadlock'],
+    seed: 1,
   },
   {
     name: 'a conflict is a duplicate, whatever its payload',
@@ -117,6 +126,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
+    seed: 1,
   },
   {
     name: 'bisection while the database is away',
@@ -124,6 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
       { file: INBOX_WRITER, from: "if (result.name === 'away') return", to: 'if (messages.length === 0) return' },
     ],
     caughtBy: ['outage', 'dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'bisection drops the good half',
@@ -135,16 +146,19 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
+    seed: 1,
   },
   {
     name: 'the handle is the id of a batch entry',
     edits: [{ file: QUEUE_CLIENT, from: 'Id: String(index), ReceiptHandle', to: 'Id: receiptHandle, ReceiptHandle' }],
     caughtBy: ['bounds'],
+    seed: 1,
   },
   {
     name: 'failed entries are ignored',
     edits: [{ file: QUEUE_CLIENT, from: "code = '' } of failed) {", to: "code = '' } of failed.slice(0, 0)) {" }],
     caughtBy: ['settlement'],
+    seed: 1,
   },
   {
     name: 'results are matched by position',
@@ -156,6 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['settlement'],
+    seed: 1,
   },
   {
     name: 'only the first ten leases are extended',
@@ -167,6 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['outage', 'dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'leases are never extended',
@@ -178,6 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['outage'],
+    seed: 1,
   },
   {
     name: 'extensions add up',
@@ -192,6 +209,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
+    seed: 1,
   },
   {
     name: 'a lease counts from the answer to its extension',
@@ -203,11 +221,13 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
+    seed: 1,
   },
   {
     name: 'a heartbeat after giving back',
     edits: [{ file: 'runtime/lease-table.ts', from: "lease.state = 'returning';", to: '' }],
     caughtBy: ['lease'],
+    seed: 1,
   },
   {
     name: 'a later message is started while an earlier one is unknown',
@@ -219,6 +239,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order', 'dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'a group on several connections',
@@ -230,6 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order', 'dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'delete before the dead-letter copy is there',
@@ -241,6 +263,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
+    seed: 1,
   },
   {
     name: 'polling while the breaker is open',
@@ -252,6 +275,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['outage'],
+    seed: 1,
   },
   {
     name: 'places are leaked when a receive brings nothing',
@@ -263,6 +287,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['bounds', 'liveness'],
+    seed: 1,
   },
   {
     name: 'a drain does not wait for deletes',
@@ -274,6 +299,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['drain'],
+    seed: 1,
   },
   {
     name: 'a commit without a lease',
@@ -285,6 +311,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
+    seed: 1,
   },
   {
     name: 'a copy before its reason is recorded',
@@ -292,6 +319,7 @@ export const MUTANTS: readonly Mutant[] = [
       { file: SETTLING, from: 'await this.#record(rejection);', to: 'void this.#record(rejection).catch(() => {});' },
     ],
     caughtBy: ['dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'the outage is never over',
@@ -303,11 +331,13 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['liveness'],
+    seed: 1,
   },
   {
     name: 'what failed at its last receive is given back',
     edits: [{ file: SETTLING, from: 'receiveCount >= maxReceiveCount;', to: 'receiveCount > 1_000;' }],
     caughtBy: ['dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'suspects are handled with others',
@@ -319,6 +349,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'suspects are not set apart',
@@ -330,11 +361,13 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'a halted group goes on',
     edits: [{ file: INBOX_WRITER, from: 'if (fence.halted_by !== null)', to: "if (fence.halted_by === '')" }],
     caughtBy: ['order'],
+    seed: 1,
   },
   {
     name: 'kept for too long although the database is back',
@@ -347,6 +380,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['liveness', 'dead letters are earned'],
+    seed: 1,
   },
   {
     name: 'a drain without a deadline',
@@ -358,6 +392,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['drain'],
+    seed: 1,
   },
   {
     name: 'those behind a head that comes again are written all the same',
@@ -369,6 +404,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order'],
+    seed: 1,
   },
   {
     name: 'the fence is removed, where nobody asks for the lease',
@@ -382,6 +418,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order'],
+    seed: 1,
   },
 ];
 

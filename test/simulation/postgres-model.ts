@@ -17,7 +17,7 @@ const LOCK_MS_MAX = 5_000;
 const STATEMENT_MS_MAX = 10_000;
 const IDLE_IN_TRANSACTION_MS_MAX = 15_000;
 /** Keys are locked one by one, and now and then another session comes in between. */
-const PAUSE_BETWEEN_KEYS = { chance: 0.05, ms: 20 };
+const PAUSE_BETWEEN_KEYS = { chance: 0.15, ms: 20 };
 /** PostgreSQL looks for a deadlock after this long. */
 const DEADLOCK_MS = 1_000;
 
@@ -172,6 +172,8 @@ export class Session {
         messageId: messageIds[index]!,
       }));
       this.#insertKeys(rows, [], done);
+    } else if (name === 'insert-rejection' && values[5] !== null && this.#refusal() === undefined) {
+      this.#recordAndHalt(String(values[1]), String(values[5]), done);
     } else if (name === 'insert-effects' && this.#refusal() === undefined) {
       this.#insertEffects(JSON.parse(String(values[0])) as Work[], done);
     } else done(this.#answer(statement));
@@ -195,7 +197,6 @@ export class Session {
       throw new Error(`the model of PostgreSQL does not know this statement: ${name}`);
     }
     this.#server.rejections.add(String(values[1]));
-    if (values[5] !== null) this.#halt(String(values[5]), String(values[1]));
     return { rows: [] };
   }
 
@@ -263,9 +264,20 @@ export class Session {
     });
   }
 
-  #halt(group: string, messageId: string): void {
-    const before = this.#server.fences.get(group) ?? { sequence: -1n, haltedBy: null };
-    this.#server.fences.set(group, { ...before, haltedBy: before.haltedBy ?? messageId });
+  /** A transaction of its own, which waits for whoever is moving the group's fence. */
+  #recordAndHalt(messageId: string, group: string, done: (answer: Answer) => void): void {
+    this.#begin();
+    const end = (answer: Answer) => {
+      this.#end();
+      done(answer);
+    };
+    this.#lock(`fence ${group}`, end, () => {
+      const { fences, rejections } = this.#server;
+      const before = fences.get(group) ?? { sequence: -1n, haltedBy: null };
+      fences.set(group, { ...before, haltedBy: before.haltedBy ?? messageId });
+      rejections.add(messageId);
+      end({ rows: [] });
+    });
   }
 
   #insertKeys(

@@ -54,14 +54,19 @@ export class Fate {
     this.#count = count;
   }
 
+  /** How many answers have reached workers. */
+  answers = 0;
+
   /** An answer reaches the process, unless it crashes just before; it may crash or pause just after. */
   answer(process: Incarnation, what: string, afterMs: number, ring: () => void): Timer {
     return this.#scheduler.deliver(process, afterMs, () => {
-      const { crashes, pauses, faultsEndMs } = this.#configuration;
+      const { crashes, pauses, faultsEndMs, crashAtAnswer, crashIsBefore } = this.#configuration;
       const { nowMs } = this.#scheduler;
+      this.answers += 1;
       if (nowMs >= faultsEndMs) return ring();
-      if (this.#random.chance(crashes)) {
-        const isBefore = this.#random.chance(0.5);
+      const isChosen = this.answers === crashAtAnswer;
+      if (isChosen || this.#random.chance(crashes)) {
+        const isBefore = isChosen ? crashIsBefore : this.#random.chance(0.5);
         this.#count(`crash ${isBefore ? 'before' : 'after'}: ${what}`);
         // After: what the answer sets off is sent first, and nothing that comes back is heard.
         if (!isBefore) ring();

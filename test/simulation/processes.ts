@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { SCENARIOS } from './scenarios.ts';
 import { addReport, emptyReport, type Report, reportSchema } from './tally.ts';
 
 const RUN_SCHEDULES = fileURLToPath(new URL('./run-schedules.ts', import.meta.url));
@@ -11,13 +12,16 @@ const RUN_SCHEDULES = fileURLToPath(new URL('./run-schedules.ts', import.meta.ur
 const NODE_OPTIONS = ['--max-semi-space-size=64', '--stack-trace-limit=0'];
 
 export interface Order {
-  readonly firstSeed: number;
-  readonly schedules: number;
+  readonly firstSeed?: number;
+  readonly schedules?: number;
   readonly step?: number;
   readonly mutant?: string;
   readonly until?: readonly string[];
   readonly drain?: 'checkpoint' | 'immediate';
-  readonly withHashes?: boolean;
+  readonly hashEvery?: number;
+  readonly scenario?: string;
+  readonly crashAtAnswer?: number;
+  readonly crashIsBefore?: boolean;
   readonly traced?: boolean;
 }
 
@@ -48,17 +52,37 @@ export async function runInProcess(order: Order, onReport: (report: Report) => v
 
 /** On every core: process k takes the seeds k, k + n, k + 2n and so on. */
 export async function runOnAllCores(
-  { firstSeed, schedules, ...rest }: Order,
+  { firstSeed = 1, schedules = 1, ...rest }: Order,
   onReport: (report: Report) => void = () => {},
 ): Promise<Report> {
   const processes = Math.min(availableParallelism(), schedules);
-  const reports = await Promise.all(
-    Array.from({ length: processes }, (_, index) => {
-      const share = Math.ceil((schedules - index) / processes);
-      return runInProcess({ ...rest, firstSeed: firstSeed + index, schedules: share, step: processes }, onReport);
-    }),
-  );
+  const orders = Array.from({ length: processes }, (_, index) => {
+    const share = Math.ceil((schedules - index) / processes);
+    return { ...rest, firstSeed: firstSeed + index, schedules: share, step: processes };
+  });
+  return runEach(orders, onReport);
+}
+
+/** As many at once as there are cores. */
+export async function runEach(
+  orders: readonly Order[],
+  onReport: (report: Report) => void = () => {},
+): Promise<Report> {
   const sum = emptyReport();
-  for (const report of reports) addReport(sum, report);
+  const left = [...orders];
+  const work = async () => {
+    for (let order = left.shift(); order !== undefined; order = left.shift()) {
+      addReport(sum, await runInProcess(order, onReport));
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
   return sum;
+}
+
+/** Every scenario, with a crash at every moment. */
+export function sweepAll(onReport: (report: Report) => void = () => {}): Promise<Report> {
+  return runEach(
+    SCENARIOS.map(({ name }) => ({ scenario: name })),
+    onReport,
+  );
 }

@@ -33,11 +33,15 @@ export interface Verdict {
   readonly traceHash: string;
   readonly events: number;
   readonly virtualMs: number;
+  /** How many answers reached workers: the moments at which one could have crashed. */
+  readonly answers: number;
 }
 
 export interface ScheduleOptions {
   readonly drain?: Drain;
   readonly onTrace?: (line: string) => void;
+  /** @default what is drawn from the seed */
+  readonly configuration?: Configuration;
 }
 
 /** Told of what a worker left unhandled: a real process would have ended by it. */
@@ -45,7 +49,7 @@ let onUnhandled: (error: unknown) => void = () => {};
 process.on('unhandledRejection', (error) => onUnhandled(error));
 
 export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<Verdict> {
-  const configuration = drawConfiguration(seed);
+  const configuration = options.configuration ?? drawConfiguration(seed);
   const scheduler = new Scheduler(options.drain ?? 'checkpoint', options.onTrace);
   const coverage = new Map<string, number>();
   const count = (what: string) => void coverage.set(what, (coverage.get(what) ?? 0) + 1);
@@ -80,6 +84,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const tick = () => ticking && void scheduler.after(1_000, tick);
   tick();
   await scheduler.run(() => isSettled() || scheduler.nowMs > settleByMs || judge.violations.length > 0);
+  judge.judged('liveness');
   if (!isSettled() && judge.violations.length === 0) {
     const left = model.messages.filter(({ where }) => where === 'source').map(({ messageId }) => messageId);
     judge.violated(
@@ -98,7 +103,8 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   // Node tells of a rejection that nobody handles only between two turns of its loop.
   await new Promise(setImmediate);
   const { traceHash, events, nowMs: virtualMs } = scheduler;
-  return { seed, configuration, violations: judge.violations, coverage, traceHash, events, virtualMs };
+  const { violations } = judge;
+  return { seed, configuration, violations, coverage, traceHash, events, virtualMs, answers: fleet.answers };
 }
 
 /** When everything must be settled: as many rounds as a message can need, each a lease or the longest back-off. */

@@ -1,55 +1,160 @@
 /**
- * Runs many schedules and says what was seen.
+ * Runs many schedules and says what was seen: every invariant with how often it was judged and violated, and whether
+ * every kind of fault happened often enough at every kind of call.
  *
- *   npm run simulate -- --schedules 100000 --seed 1
- *   npm run simulate -- --schedules 1 --seed 4711 --trace     one schedule again, with everything that happened
- *
- * Ends with 1 when an invariant was violated, and prints the seeds.
+ * The exit status is 0 when every invariant held and everything was reached, 1 when not, 2 when the command is wrong.
  */
-import { parseArgs } from 'node:util';
-import { runOnAllCores } from './processes.ts';
-import { addReport, emptyReport, type Report } from './tally.ts';
+import { execFileSync } from 'node:child_process';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { showProgress } from '../../producer/progress.ts';
+import { notReached, REACHED } from './faults.ts';
+import { INVARIANTS } from './judge.ts';
+import { type Order, runEach, runInProcess, runOnAllCores, sweepAll } from './processes.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { addReport, emptyReport, type Failure, type Report } from './tally.ts';
 
-const { values } = parseArgs({
-  options: {
-    schedules: { type: 'string', default: '10000' },
-    seed: { type: 'string', default: '1' },
-    trace: { type: 'boolean', default: false },
-  },
-});
-const order = { schedules: wholeNumber('schedules', 1), firstSeed: wholeNumber('seed', 0), traced: values.trace };
+/** One schedule in so many is run again in another process, to show that it replays. */
+const REPLAY_EVERY = 1_000;
+
+const program = new Command('simulate')
+  .description('Runs the shipped runtime and store among crashes, pauses and lost answers, in virtual time.')
+  .option('--schedules <number>', 'how many, each from a seed of its own', wholeNumber(1), 10_000)
+  .option('--seed <number>', 'the first seed', wholeNumber(0), 1)
+  .option('--no-sweep', 'leave out the scenarios with a crash at every moment')
+  .option('--scenario <name>', `sweep this one alone: ${SCENARIOS.map(({ name }) => name).join(', ')}`)
+  .option('--crash-at <answer>', 'with --scenario: one run, with a crash at this answer', wholeNumber(0))
+  .option('--before', 'with --crash-at: before the answer is heard, not after', false)
+  .option('--trace', 'write everything that happens to standard error', false)
+  .option('--json', 'print the whole report as JSON', false)
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npm run simulate                                        ten thousand schedules and the sweeps
+  npm run simulate -- --schedules 1000000 --seed 1
+  npm run simulate -- --schedules 1 --seed 4711 --trace   one schedule again, event by event
+  npm run simulate -- --scenario 'an outage' --crash-at 17 --before --trace`,
+  )
+  .exitOverride();
+
+try {
+  program.parse();
+} catch (error) {
+  process.exit(error instanceof CommanderError && error.exitCode === 0 ? 0 : 2);
+}
+const options = program.opts<{
+  schedules: number;
+  seed: number;
+  sweep: boolean;
+  scenario?: string;
+  crashAt?: number;
+  before: boolean;
+  trace: boolean;
+  json: boolean;
+}>();
 const startedMs = performance.now();
-const soFar = emptyReport();
-const report = await runOnAllCores(order, (part) => {
-  addReport(soFar, part);
-  const line = `${soFar.schedules} of ${order.schedules} schedules, ${rate(soFar)} a second, ${soFar.failures.length} failed`;
-  if (process.stderr.isTTY) process.stderr.write(`\r${line}`);
-});
-if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+const bySeed = options.scenario === undefined ? await runBySeed() : emptyReport();
+const swept = await runSweeps();
+const seconds = (performance.now() - startedMs) / 1000;
+const differing = await differingReplays(bySeed);
+const whole = emptyReport();
+for (const part of [bySeed, swept]) addReport(whole, part);
+const missing = options.scenario === undefined ? notReached(bySeed.schedules, bySeed.coverage) : undefined;
+print();
+const isWell = whole.failures.length === 0 && differing.length === 0 && (missing ?? []).length === 0;
+process.exitCode = isWell ? 0 : 1;
 
-for (const [what, times] of Object.entries(report.coverage).toSorted(([one], [other]) => one.localeCompare(other))) {
-  console.log(`${String(times).padStart(12)}  ${what}`);
-}
-const virtualHours = Math.round(report.virtualMs / 3_600_000);
-console.log(
-  `${report.schedules} schedules, ${report.events} events, ${virtualHours} h of virtual time, ${rate(report)} schedules a second`,
-);
-for (const { seed, violations, configuration } of report.failures) {
-  console.log(`failed: --seed ${seed} --schedules 1`);
-  for (const { invariant, detail } of violations) console.log(`  ${invariant}: ${detail}`);
-  console.log(`  ${JSON.stringify(configuration)}`);
-}
-console.log(report.failures.length === 0 ? 'every invariant held' : 'an invariant was violated');
-process.exitCode = report.failures.length === 0 ? 0 : 1;
-
-function rate({ schedules }: Report): number {
-  return Math.round((schedules / (performance.now() - startedMs)) * 1000);
+async function runBySeed(): Promise<Report> {
+  const { schedules, seed: firstSeed, trace: traced } = options;
+  const progress = showProgress({ title: 'schedules', unit: '', total: schedules, stream: process.stderr });
+  let done = 0;
+  const order: Order = { schedules, firstSeed, traced, hashEvery: REPLAY_EVERY };
+  return runOnAllCores(order, (part) => {
+    done += part.schedules;
+    progress.update(done);
+  }).finally(() => progress.end());
 }
 
-function wholeNumber(name: 'schedules' | 'seed', least: number): number {
-  const value = Number(values[name]);
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new Error(`--${name} is ${values[name]}; a whole number from ${least} on is needed`);
+async function runSweeps(): Promise<Report> {
+  const { scenario, crashAt, before: crashIsBefore, trace: traced, schedules } = options;
+  // Whoever replays one schedule wants that one alone.
+  if (scenario === undefined) return options.sweep && schedules > 1 ? sweepAll() : emptyReport();
+  return runEach([{ scenario, crashIsBefore, traced, ...(crashAt === undefined ? {} : { crashAtAnswer: crashAt }) }]);
+}
+
+/** Seeds whose second run, with the microtasks run in another way, was not the same event by event. */
+async function differingReplays({ traceHashes }: Report): Promise<string[]> {
+  const seeds = Object.keys(traceHashes).map(Number);
+  const again = emptyReport();
+  for (const firstSeed of seeds) {
+    addReport(again, await runInProcess({ firstSeed, drain: 'immediate', hashEvery: 1 }));
   }
-  return value;
+  return seeds.map(String).filter((seed) => again.traceHashes[seed] !== traceHashes[seed]);
+}
+
+function print(): void {
+  if (options.json) {
+    console.log(JSON.stringify({ ...whole, seconds, differing, missing }, null, 2));
+    return;
+  }
+  console.log('  invariant                        judged   violated in schedules');
+  for (const invariant of INVARIANTS) {
+    const judged = (whole.coverage[`judged: ${invariant}`] ?? 0).toLocaleString('en');
+    const violated = whole.failures.filter(({ violations }) => violations.some((each) => each.invariant === invariant));
+    console.log(`  ${invariant.padEnd(26)}${judged.padStart(13)}${String(violated.length).padStart(24)}`);
+  }
+  const { schedules, events, virtualMs } = whole;
+  const counts = [schedules, swept.schedules, events, Math.round(virtualMs / 3_600_000)].map((n) =>
+    n.toLocaleString('en'),
+  );
+  console.log(
+    `\n  ${counts[0]} schedules (${counts[1]} of them sweeps), ${counts[2]} events, ${counts[3]} h of virtual time`,
+  );
+  console.log(`  ${seconds.toFixed(0)} s, ${(schedules / seconds).toFixed(0)} schedules a second; ${replays()}`);
+  console.log(`  ${reached()}`);
+  for (const failure of whole.failures) console.log(described(failure));
+  console.log(`  ${whole.failures.length === 0 ? 'every invariant held' : 'an invariant was violated'}`);
+}
+
+function replays(): string {
+  const times = Object.keys(bySeed.traceHashes).length;
+  return differing.length === 0
+    ? `${times} replayed, all the same`
+    : `not the same when replayed: ${differing.join(', ')}`;
+}
+
+function reached(): string {
+  if (missing === undefined) return 'too few schedules to say whether every fault was reached';
+  if (missing.length === 0) return `all ${REACHED.length} faults at calls, and states, were reached often enough`;
+  return missing.map(({ what, times, wanted }) => `reached ${times} times, not ${wanted}: ${what}`).join('\n  ');
+}
+
+function described({ seed, violations, configuration, traceHash }: Failure): string {
+  const { crashAtAnswer, crashIsBefore } = configuration;
+  const swept = typeof crashAtAnswer === 'number' && crashAtAnswer > 0;
+  const how = swept
+    ? `--scenario … --crash-at ${crashAtAnswer}${crashIsBefore === true ? ' --before' : ''}`
+    : `--schedules 1 --seed ${seed}`;
+  return [
+    `  failed: ${how}, at commit ${commit()}, trace ${traceHash}`,
+    ...violations.map(({ invariant, detail }) => `    ${invariant}: ${detail}`),
+    `    ${JSON.stringify(configuration)}`,
+  ].join('\n');
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  } catch {
+    // A copy without its history: the seed and the configuration say the rest.
+    return 'unknown';
+  }
+}
+
+function wholeNumber(least: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
+  };
 }

@@ -5,14 +5,15 @@ const failureSchema = z.object({
   seed: z.number(),
   violations: z.array(z.object({ invariant: z.string(), detail: z.string() })),
   configuration: z.record(z.string(), z.union([z.number(), z.boolean()])),
+  traceHash: z.string(),
 });
 
 export const reportSchema = z.object({
   schedules: z.number(),
   events: z.number(),
   virtualMs: z.number(),
-  /** Of each schedule, if they were asked for. */
-  traceHashes: z.array(z.string()),
+  /** By seed, of those that were asked for. */
+  traceHashes: z.record(z.string(), z.string()),
   coverage: z.record(z.string(), z.number()),
   failures: z.array(failureSchema),
 });
@@ -24,14 +25,14 @@ export type Failure = z.infer<typeof failureSchema>;
 const FAILURES_KEPT_MAX = 20;
 
 export function emptyReport(): Report {
-  return { schedules: 0, events: 0, virtualMs: 0, traceHashes: [], coverage: {}, failures: [] };
+  return { schedules: 0, events: 0, virtualMs: 0, traceHashes: {}, coverage: {}, failures: [] };
 }
 
 export function addReport(sum: Report, report: Report): void {
   sum.schedules += report.schedules;
   sum.events += report.events;
   sum.virtualMs += report.virtualMs;
-  sum.traceHashes.push(...report.traceHashes);
+  Object.assign(sum.traceHashes, report.traceHashes);
   for (const [what, times] of Object.entries(report.coverage)) {
     sum.coverage[what] = (sum.coverage[what] ?? 0) + times;
   }

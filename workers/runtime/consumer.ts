@@ -122,6 +122,7 @@ export class Consumer<Payload> {
     });
     this.#settlement = new Settlement({
       queue,
+      fifo,
       surroundings,
       onUnconfirmed: (unconfirmed, err) =>
         log.warn({ err, unconfirmed }, `${unconfirmed} messages of ${queueName} could not be settled; they come again`),

@@ -16,6 +16,8 @@ import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 export const SETTLE_ATTEMPTS_MAX = 5;
 /** How long a delete waits for nine others: a tenth of a second is nothing to a lease, and a third of the requests. */
 export const DELETE_WAIT_MS = 100;
+/** On FIFO the group waits too: SQS shows nothing more of it until its messages are deleted. */
+export const FIFO_DELETE_WAIT_MS = 5;
 
 interface WaitingDelete {
   readonly receiptHandle: string;
@@ -24,6 +26,7 @@ interface WaitingDelete {
 
 export interface SettlementOptions {
   readonly queue: QueueClient;
+  readonly fifo: boolean;
   readonly surroundings: Surroundings;
   /** Entries that SQS never confirmed: their messages come again, and what was stored is suppressed. */
   readonly onUnconfirmed: (entries: number, lastError: unknown) => void;
@@ -41,10 +44,11 @@ export class Settlement {
 
   /** `gone` when the message was someone else's by then, `failed` when SQS never answered for it. */
   delete(receiptHandle: string): Promise<EntryResult> {
+    const { surroundings, fifo } = this.#options;
     return new Promise((resolve) => {
       this.#waiting.push({ receiptHandle, told: resolve });
       if (this.#isHurried || this.#waiting.length >= MESSAGES_PER_RECEIVE_MAX) this.flush();
-      else this.#timer ??= this.#options.surroundings.after(DELETE_WAIT_MS, () => this.flush());
+      else this.#timer ??= surroundings.after(fifo ? FIFO_DELETE_WAIT_MS : DELETE_WAIT_MS, () => this.flush());
     });
   }
 

@@ -16,6 +16,7 @@ async function makeSettlement(messages: number) {
     handles.push(...(await queue.receive(signal)).map(({ receiptHandle }) => receiptHandle));
   }
   const settlement = new Settlement({
+    fifo: false,
     queue,
     surroundings: time,
     onUnconfirmed: (entries) => unconfirmed.push(entries),
