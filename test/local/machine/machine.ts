@@ -27,7 +27,8 @@ afterEach(async () => {
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
   await chmod(folder, 0o711);
-  afterwards(() => rm(folder, { recursive: true, force: true }));
+  // A reaper may be clearing it away at the same time.
+  afterwards(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 
