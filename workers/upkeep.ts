@@ -52,9 +52,13 @@ export class Upkeep {
   }
 
   #flush(): void {
-    const { telemetry, consumer } = this.#options;
-    telemetry.gauges = consumer.gauges;
-    telemetry.flush(Date.now());
+    const { telemetry, consumer, log } = this.#options;
+    try {
+      telemetry.gauges = consumer.gauges;
+      telemetry.flush(Date.now());
+    } catch (error) {
+      log.error({ err: error }, 'cannot write metrics; the counts of this interval are lost');
+    }
   }
 
   async #showLife(): Promise<void> {

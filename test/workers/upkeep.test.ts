@@ -118,6 +118,24 @@ describe('metric lines', () => {
   });
 });
 
+describe('metric lines that cannot be written', () => {
+  test('end nothing: the worker works, and shows that it is alive', async () => {
+    const telemetry = new Telemetry(
+      'work',
+      () => {
+        throw new Error('no space left on device');
+      },
+      () => 0,
+    );
+    telemetry.count('stored');
+    const { livenessFile, upkeep } = await makeUpkeep({ telemetry });
+    jest.advanceTimersByTime(60_000);
+    telemetry.count('stored');
+    upkeep.end();
+    await eventually('the file', () => isThere(livenessFile));
+  });
+});
+
 describe('old keys', () => {
   const addOldKeys = (count: number) =>
     postgres.pool.query(
