@@ -155,6 +155,16 @@ describe('a group', () => {
     expect(() => batcher.free('c')).toThrow('only a chain that was taken from is freed');
   });
 
+  test('is forgotten when nothing of it is here: there may be millions in a week', () => {
+    const batcher = batcherOf('a1 b1 c1');
+    const batch = batcher.take(0)!;
+    batcher.written();
+    freeAll(batcher, batch);
+    batcher.add(item('d1'));
+    batcher.drop('d');
+    expect(batcher.waitingByChain).toEqual([]);
+  });
+
   test('gives up with all others what waits behind nothing, as far as it is wanted', () => {
     const batcher = batcherOf('a1');
     batcher.take(0);

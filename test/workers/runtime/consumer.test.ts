@@ -296,6 +296,24 @@ describe('leases', () => {
     expect(rig.queue.left[0]!.hiddenSeconds).toBe(50);
   });
 
+  test('do not depend on the machine’s clock, which somebody may set', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    const lostAt: number[][] = [];
+    rig.handle = async (_, claim) => {
+      for (const hours of [10, -20]) {
+        rig.time.wallSetByMs = hours * 3_600_000;
+        await rig.sleep(20_000);
+        lostAt.push(claim.lost());
+      }
+      return [stored];
+    };
+    rig.start();
+    await rig.untilEmpty();
+    expect(lostAt).toEqual([[], []]);
+    expect(rig.queue.changes.map(({ atMs }) => atMs)).toEqual([30_000]);
+  });
+
   test('are extended while a delete takes long: what is stored must not be shown meanwhile', async () => {
     const rig = new Rig();
     rig.send([1]);
@@ -495,6 +513,28 @@ describe('a message that was received three times or more', () => {
     await rig.time.pass(60_100);
     const others = await rig.queue.receive(new AbortController().signal);
     expect(others.map(({ messageId }) => messageId)).toEqual(['m1']);
+  });
+});
+
+describe('what a consumer measures', () => {
+  test('is the time from sending to commit, what was left of the lease, the size of a batch and its duration', async () => {
+    const rig = new Rig();
+    rig.send(upTo(10));
+    await rig.time.pass(100_000);
+    rig.handle = async (ids) => {
+      await rig.sleep(20_000);
+      return ids.map(() => stored);
+    };
+    rig.start();
+    await rig.untilEmpty();
+    const line = rig.metrics;
+    const expected = { dwellSeconds: 120, leaseMarginSeconds: 40, batchMessages: 10, 'messaging.process.duration': 20 };
+    for (const [name, value] of Object.entries(expected)) {
+      const { Values: values } = line[name] as { Values: number[] };
+      expect(values).toHaveLength(1);
+      // Values are kept within an eighth.
+      expect(Math.abs(values[0]! / value - 1)).toBeLessThan(0.125);
+    }
   });
 });
 

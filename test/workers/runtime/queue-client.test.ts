@@ -144,6 +144,21 @@ describe('the edge to SQS', () => {
     expect([asked.length, counted, ended]).toEqual([1, ['delete'], ['delete']]);
   });
 
+  test('gives a poll longer than SQS may wait for messages, and everything else less than a lease', () => {
+    const deadlines: number[] = [];
+    new SqsQueue({
+      queueUrl: 'http://127.0.0.1/work',
+      deadLetterQueueUrl: 'http://127.0.0.1/work-dlq',
+      region: 'eu-central-1',
+      onRequest: () => () => {},
+      openClient: (deadlineMs) => {
+        deadlines.push(deadlineMs);
+        return { send: () => Promise.resolve({}), destroy: () => {} };
+      },
+    });
+    expect(deadlines).toEqual([26_000, 10_000]);
+  });
+
   test('settles although more polls wait than there are sockets for them', async () => {
     const isPoll = ({ action }: Asked) => action === 'ReceiveMessage';
     const { queue, asked } = await scriptedSqs((one) => (isPoll(one) ? 'never' : { body: { Successful: [] } }));

@@ -103,6 +103,14 @@ export class Rig {
     await this.time.until('an empty queue', () => this.queue.left.length === 0, withinMs);
   }
 
+  /** The metric line since the last time that it, or the counts, were asked for. */
+  get metrics(): Readonly<Record<string, unknown>> {
+    this.#line = {};
+    this.#telemetry.gauges = this.consumer.gauges;
+    this.#telemetry.flush(0);
+    return this.#line;
+  }
+
   /** Of every change of visibility its entries, a list per call: message id and seconds. */
   get changes(): (readonly (readonly [string, number])[])[] {
     return this.queue.changes.map(({ entries }) => entries);
@@ -110,11 +118,9 @@ export class Rig {
 
   /** Since the last time it was asked. */
   get counts(): Partial<Record<CountName, number>> {
-    this.#line = {};
-    this.#telemetry.gauges = this.consumer.gauges;
-    this.#telemetry.flush(0);
+    const line = this.metrics;
     const names = Object.keys(COUNTS) as CountName[];
-    return Object.fromEntries(names.map((name) => [name, this.#line[COUNTS[name]]]));
+    return Object.fromEntries(names.map((name) => [name, line[COUNTS[name]]]));
   }
 
   async #handle(messages: readonly HandledMessage<Work>[], claims: Claims<Work>): Promise<Outcome[]> {

@@ -9,9 +9,11 @@ export class VirtualTime implements Surroundings {
     return this.#nowMs;
   }
 
-  /** Starts at 1970, so that it is the same. */
+  /** By how much somebody has set the machine's clock; it starts at 1970. */
+  wallSetByMs = 0;
+
   wallMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.wallSetByMs;
   }
 
   /** Back-offs wait their full time, so that a test can name it. */

@@ -1,9 +1,10 @@
 import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { connectionFor } from '../../../workers/store/connection.ts';
+import { connectionFor, openPool } from '../../../workers/store/connection.ts';
 import { afterwards } from '../../local/machine/machine.ts';
 import { postgresForTests } from '../postgres.ts';
+import { TcpProxy } from '../tcp-proxy.ts';
 
 const postgres = postgresForTests();
 
@@ -96,4 +97,32 @@ test('a URL says itself whether it wants TLS, whatever PGSSLMODE is', async () =
   const client = new pg.Client(connectionFor({ name: 'url', url: postgres.url.replace(/\?.*/, '') }, undefined));
   await client.connect();
   await client.end();
+});
+
+describe('a worker’s connection', () => {
+  test('is bounded by the server: a statement, a lock, a transaction in which nothing happens', async () => {
+    const pool = openPool(postgres.database, undefined);
+    afterwards(() => pool.end());
+    const client = await pool.connect();
+    const settings = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'application_name'];
+    const values: unknown[] = [];
+    for (const setting of settings) values.push(...Object.values((await client.query(`show ${setting}`)).rows[0]));
+    client.release();
+    expect(values).toEqual(['10s', '5s', '15s', 'sluice-worker']);
+  });
+
+  test('is bounded by the worker too: on a network that swallows packets nothing is waited for for ever', async () => {
+    const proxy = await TcpProxy.before(Number(new URL(postgres.url).port));
+    const pool = openPool({ name: 'url', url: proxy.url(postgres.url) }, undefined);
+    const client = await pool.connect();
+    proxy.halfOpen();
+    proxy.swallowsNew = true;
+    // Both at once: an answer that does not come, and a connection that is taken and never spoken to.
+    const query = client.query('select 1').catch((error: Error) => error.message);
+    const connection = pool.connect().catch((error: Error) => error.message);
+    expect(await Promise.all([query, connection])).toEqual(['Query read timeout', expect.stringContaining('timeout')]);
+    client.release(true);
+    proxy.cut();
+    await pool.end();
+  });
 });

@@ -351,6 +351,17 @@ describe('what is the state of the database and not the message', () => {
     expect(await acceptsWrites(pool, 'work')).toBe(false);
   });
 
+  test('is no reason to halve a batch: every half would fail too', async () => {
+    let attempts = 0;
+    const writer = await writerThat(async (transaction) => {
+      attempts += 1;
+      await transaction.query("do $$ begin raise exception 'disk full' using errcode = '53100'; end $$");
+    });
+    const batch = Array.from({ length: 8 }, (_, index) => message(`m${index}`));
+    const outcomes = await writer.commit(batch, always);
+    expect([attempts, new Set(outcomes.map(({ name }) => name))]).toEqual([1, new Set(['held'])]);
+  });
+
   test('gives back what loses against others again and again', async () => {
     let attempts = 0;
     const writer = await writerThat(async (transaction) => {
