@@ -17,7 +17,7 @@ export interface QueueBalance {
   readonly suppressed: number;
   /** For a reason that lies in the message. */
   readonly rejected: number;
-  /** In the dead-letter queue without a reason: received too often. */
+  /** In the dead-letter queue for no reason of its own: received too often, or behind one that was rejected. */
   readonly dead: number;
   /** Still in the queue when the balance was taken. */
   readonly waiting: number;
@@ -27,6 +27,8 @@ export interface QueueBalance {
   readonly outOfOrder: number | undefined;
   /** How often each reason, and the first orders that had it. */
   readonly reasons: readonly RejectionCount[];
+  /** The same of the dead, as far as a worker gave one. */
+  readonly deadReasons: readonly RejectionCount[];
   readonly lostOrders: readonly string[];
 }
 
@@ -46,6 +48,8 @@ export interface QueueEvidence {
   readonly storedTimes: ReadonlyMap<string, number>;
   /** From the table of rejections, by message id. */
   readonly rejectionReasons: ReadonlyMap<string, string>;
+  /** Message ids whose reason does not lie in the message. */
+  readonly givenUp: ReadonlySet<string>;
   readonly deadLetters: readonly DeadLetterRead[];
   readonly deadLetterDepth: number;
   readonly waiting: number;
@@ -55,6 +59,7 @@ export interface QueueEvidence {
 
 export function takeBalance(evidence: QueueEvidence): QueueBalance {
   const reasons = new Map<string, string[]>();
+  const deadReasons = new Map<string, string[]>();
   const missing: string[] = [];
   let stored = 0;
   let storedTwice = 0;
@@ -78,7 +83,10 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
     const isThere = letter !== undefined || bareLetters.has(orderId);
     if (reason !== undefined && (isThere || unreadLetters > 0)) {
       if (!isThere) unreadLetters -= 1;
-      reasons.set(reason, [...(reasons.get(reason) ?? []), orderId]);
+      const isGivenUp = evidence.givenUp.has(messageId);
+      // One that was stored before its last receive has its effect, whatever lies in the dead-letter queue.
+      if (isGivenUp && times > 0) stored += 1;
+      else append(isGivenUp ? deadReasons : reasons, reason, orderId);
     } else if (times > 0) {
       stored += 1;
     } else if (letter !== undefined) {
@@ -87,7 +95,7 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
       missing.push(orderId);
     }
   }
-  const rejected = [...reasons.values()].reduce((sum, orderIds) => sum + orderIds.length, 0);
+  const rejected = sizeOf(reasons);
   const waiting = Math.min(evidence.waiting, missing.length);
   return {
     queue: evidence.queue,
@@ -95,18 +103,31 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
     stored,
     suppressed: evidence.suppressed,
     rejected,
-    dead,
+    dead: dead + sizeOf(deadReasons),
     waiting,
     lost: missing.length - waiting,
     storedTwice,
     outOfOrder: evidence.outOfOrder,
-    reasons: [...reasons].map(([reason, orderIds]) => ({
-      reason,
-      count: orderIds.length,
-      orderIds: orderIds.slice(0, ORDER_IDS_SHOWN_MAX),
-    })),
+    reasons: counted(reasons),
+    deadReasons: counted(deadReasons),
     lostOrders: waiting === missing.length ? [] : missing.slice(0, ORDER_IDS_SHOWN_MAX),
   };
+}
+
+function append(lists: Map<string, string[]>, key: string, value: string): void {
+  lists.set(key, [...(lists.get(key) ?? []), value]);
+}
+
+function sizeOf(lists: ReadonlyMap<string, readonly string[]>): number {
+  return [...lists.values()].reduce((sum, list) => sum + list.length, 0);
+}
+
+function counted(reasons: ReadonlyMap<string, readonly string[]>): RejectionCount[] {
+  return [...reasons].map(([reason, orderIds]) => ({
+    reason,
+    count: orderIds.length,
+    orderIds: orderIds.slice(0, ORDER_IDS_SHOWN_MAX),
+  }));
 }
 
 const bodySchema = z.object({ payload: z.object({ orderId: z.string() }) });
@@ -146,12 +167,23 @@ export async function storedTimes(pool: pg.Pool, worker: string): Promise<Map<st
   return new Map(rows.map(({ key, times }) => [key, times]));
 }
 
-export async function rejectionReasons(pool: pg.Pool, queueName: string): Promise<Map<string, string>> {
-  const { rows } = await pool.query<{ message_id: string; reason: string }>(
-    'select message_id, reason from rejections where queue = $1',
+/** Classes of rejections whose reason lies in the message: `RejectionClass` of the workers. */
+const OWN_FAULTS = ['InvalidMessage', 'RefusedByDatabase', 'KeyReused'];
+
+/** Of every message that a worker rejected: why, and which of them were given up for no reason of their own. */
+export async function rejectionReasons(
+  pool: pg.Pool,
+  queueName: string,
+): Promise<Pick<QueueEvidence, 'rejectionReasons' | 'givenUp'>> {
+  const { rows } = await pool.query<{ message_id: string; reason: string; error_class: string }>(
+    'select message_id, reason, error_class from rejections where queue = $1',
     [queueName],
   );
-  return new Map(rows.map(({ message_id: messageId, reason }) => [messageId, reason]));
+  const givenUp = rows.filter(({ error_class: errorClass }) => !OWN_FAULTS.includes(errorClass));
+  return {
+    rejectionReasons: new Map(rows.map(({ message_id: messageId, reason }) => [messageId, reason])),
+    givenUp: new Set(givenUp.map(({ message_id: messageId }) => messageId)),
+  };
 }
 
 /**

@@ -6,7 +6,7 @@
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import type { ProgressStream } from '../producer/progress.ts';
-import { isExact, type QueueBalance } from './balance.ts';
+import { isExact, type QueueBalance, type RejectionCount } from './balance.ts';
 import { COLUMNS, type Column, table, wrapped } from './eighty-columns.ts';
 import type { QueueSample, QueueWait, Sample } from './monitor.ts';
 
@@ -88,11 +88,9 @@ export class Screen {
   balance(balances: readonly QueueBalance[], summary: string): void {
     this.settle();
     this.line(`\nBalance\n${balanceTable(balances)}`);
-    for (const { queue, reasons, lostOrders } of balances) {
-      for (const { reason, count, orderIds } of reasons) {
-        const more = count > orderIds.length ? ', …' : '';
-        this.line(wrapped(`  ${queue} rejected ${number(count)} × ${reason} (${orderIds.join(', ')}${more})`));
-      }
+    for (const { queue, reasons, deadReasons, lostOrders } of balances) {
+      for (const counted of reasons) this.line(wrapped(`  ${queue} rejected ${counts(counted)}`));
+      for (const counted of deadReasons) this.line(this.#colour.red(wrapped(`  ${queue} dead ${counts(counted)}`)));
       if (lostOrders.length > 0) this.line(this.#colour.red(wrapped(`  ${queue} lost ${lostOrders.join(', ')}, …`)));
     }
     const exact = balances.every(isExact);
@@ -101,6 +99,11 @@ export class Screen {
     const left = waiting === 0 ? '' : `, with ${number(waiting)} still waiting`;
     this.line(`  ${verdict}${left}  ${summary}`);
   }
+}
+
+function counts({ reason, count, orderIds }: RejectionCount): string {
+  const more = count > orderIds.length ? ', …' : '';
+  return `${number(count)} × ${reason} (${orderIds.join(', ')}${more})`;
 }
 
 export function number(value: number): string {

@@ -30,7 +30,7 @@ async function balanceOf(
     queue: queue.name,
     sent,
     storedTimes: await storedTimes(pool, queue.name),
-    rejectionReasons: await rejectionReasons(pool, queue.queueName),
+    ...(await rejectionReasons(pool, queue.queueName)),
     deadLetters: await control.readDeadLetters(queue.deadLetterUrl),
     deadLetterDepth: deadLetterDepth.visible + deadLetterDepth.inFlight,
     waiting: depth.visible + depth.inFlight + depth.delayed,

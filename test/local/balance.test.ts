@@ -15,6 +15,7 @@ const nothing: QueueEvidence = {
   sent: [],
   storedTimes: new Map(),
   rejectionReasons: new Map(),
+  givenUp: new Set(),
   deadLetters: [],
   deadLetterDepth: 0,
   waiting: 0,
@@ -66,6 +67,24 @@ describe('the balance', () => {
       ]),
     });
     expect(balance).toMatchObject({ stored: 1, lost: 1, lostOrders: ['2'] });
+    expect(isExact(balance)).toBe(false);
+  });
+
+  test('counts as dead what a worker gave up for no reason that lies in the message, and as stored what was stored', () => {
+    const balance = takeBalance({
+      ...nothing,
+      sent: sent('1', '2'),
+      storedTimes: new Map([['2', 1]]),
+      rejectionReasons: new Map([
+        ['m-1', 'a bug'],
+        ['m-2', 'a bug'],
+      ]),
+      givenUp: new Set(['m-1', 'm-2']),
+      deadLetters: [rejectedLetter('1'), rejectedLetter('2')],
+      deadLetterDepth: 2,
+    });
+    expect(balance).toMatchObject({ stored: 1, rejected: 0, dead: 1, lost: 0 });
+    expect(balance.deadReasons).toEqual([{ reason: 'a bug', count: 1, orderIds: ['1'] }]);
     expect(isExact(balance)).toBe(false);
   });
 

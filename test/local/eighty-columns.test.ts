@@ -37,6 +37,7 @@ const balance: QueueBalance = {
   storedTwice: 0,
   outOfOrder: undefined,
   reasons: [],
+  deadReasons: [],
   lostOrders: [],
 };
 
