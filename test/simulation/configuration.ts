@@ -73,7 +73,7 @@ export function drawConfiguration(seed: number): Configuration {
   const faulty = random.chance(0.9);
   const family = (share: number, rate: number) => (faulty && random.chance(share) ? rate * random.uniform(0.2, 1) : 0);
   const workload = (share: number, rate: number) => (random.chance(share) ? rate : 0);
-  const large = random.chance(0.1);
+  const large = random.chance(0.05);
   const fifo = random.chance(0.5);
   const isLong = faulty && random.chance(0.04);
   const halts = fifo && random.chance(0.15);

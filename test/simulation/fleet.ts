@@ -35,17 +35,14 @@ const DRAIN_TOLERANCE_MS = 10;
 const log = pino({ level: 'silent' });
 
 const NAME = 'simulated';
+const workSchema = z.object({ id: z.string(), group: z.string(), place: z.int().min(0), value: z.string() });
 const JUMP_MS_MAX = 3_600_000;
 
 /** A worker as a person would write it; whoever writes poison ends the process. */
 function definitionFor(halts: boolean, flakyFailed: Map<string, number>, crash: () => void): WorkerDefinition<Work> {
   return {
     name: NAME,
-    message: {
-      name: 'work',
-      version: 1,
-      payload: z.object({ id: z.string(), group: z.string(), place: z.int().min(0), value: z.string() }),
-    },
+    message: { name: 'work', version: 1, payload: workSchema },
     key: ({ id }) => id,
     onRejection: halts ? 'halt' : 'skip',
     write: async (transaction, works) => {
