@@ -19,18 +19,24 @@ function setEnvironment(environment: Record<string, string>): void {
   }
 }
 
-/** Accepts connections, reads requests, and answers only from the moment on that the test says. */
+/** Accepts connections, reads requests, and answers as the test says: at first not at all. */
 async function startSilentServer() {
   const sockets: Socket[] = [];
-  const state = { requests: 0, answers: false };
+  const state = { requests: 0, answers: 'never' as 'never' | 'whole' | 'byte by byte' };
   const server = createServer((socket) => {
     sockets.push(socket);
     socket.on('error', () => {});
     socket.on('data', (bytes) => {
       if (!bytes.includes('POST ')) return;
       state.requests += 1;
-      if (state.answers)
-        socket.write('HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 2\r\n\r\n{}');
+      const { answers } = state;
+      const bytesOf = (body: number) =>
+        `HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: ${body}\r\n\r\n`;
+      if (answers === 'whole') socket.write(`${bytesOf(2)}{}`);
+      if (answers !== 'byte by byte') return;
+      socket.write(bytesOf(1_000_000));
+      const trickle = setInterval(() => socket.write(' '), 50);
+      socket.on('close', () => clearInterval(trickle));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -77,7 +83,7 @@ describe('a call to an SQS that accepts and never answers', () => {
     });
   });
 
-  test('ends by its deadline although it waits for a free socket, which no timeout of the SDK covers', async () => {
+  test('ends by its deadline although it waits for a free socket', async () => {
     const { state, remove } = await startSilentServer();
     const client = open();
     const calls = Array.from({ length: 40 }, () => client.send(remove).catch((error: Error) => error.name));
@@ -86,24 +92,39 @@ describe('a call to an SQS that accepts and never answers', () => {
     expect(state.requests).toBe(32);
   });
 
-  test('is followed by one on a new socket', async () => {
+  test('ends by its deadline although the answer trickles in, which no timeout of the SDK covers', async () => {
+    const { state, remove } = await startSilentServer();
+    state.answers = 'byte by byte';
+    await expect(open().send(remove)).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  test('uses the connection of the call before it', async () => {
     const { sockets, state, remove } = await startSilentServer();
-    const client = new RenewedClient(() => open());
-    afterwards(() => client.destroy());
-    state.answers = true;
+    state.answers = 'whole';
+    const client = open();
     await client.send(remove);
     await client.send(remove);
     expect(sockets).toHaveLength(1);
-    // From now on the connection is half open: what goes there is swallowed.
-    sockets[0]!.removeAllListeners('data');
+  });
+
+  test('is followed by one on a new socket, although others were idle: they are half open too', async () => {
+    const { sockets, state, remove } = await startSilentServer();
+    const client = new RenewedClient(() => open());
+    afterwards(() => client.destroy());
+    state.answers = 'whole';
+    await Promise.all([1, 2, 3, 4, 5].map(() => client.send(remove)));
+    const before = sockets.length;
+    expect(before).toBeGreaterThan(1);
+    // From now on what goes there is swallowed.
+    for (const socket of sockets) socket.removeAllListeners('data');
     await expect(client.send(remove)).rejects.toMatchObject({ name: 'TimeoutError' });
     await client.send(remove);
-    expect(sockets).toHaveLength(2);
+    expect(sockets).toHaveLength(before + 1);
   });
 
   test('leaves no listener on a signal that lives as long as the process', async () => {
     const { state, remove } = await startSilentServer();
-    state.answers = true;
+    state.answers = 'whole';
     const { signal } = new AbortController();
     const client = open();
     for (let call = 0; call < 5; call += 1) await client.send(remove, { abortSignal: signal });
