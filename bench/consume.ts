@@ -11,12 +11,11 @@ import { profileDetails } from './profile.ts';
 import { type CaseResult, number } from './result.ts';
 import type { FakeSqs, MeasuredProcess, Site } from './site.ts';
 import { median } from './statistics.ts';
+import { untilWarm } from './until-deleted.ts';
 
 /** Tried first; more polls than these only queue for the core. */
 const RECEIVERS_TRIED = [8, 16, 32, 64];
 const TRIAL_SECONDS = 3;
-/** Compiling what is hot, and growing to full rate, is over by then. */
-export const WARM_UP_SECONDS = 4;
 
 export interface ConsumeOptions {
   readonly runs: number;
@@ -46,9 +45,9 @@ export async function consume(site: Site, options: ConsumeOptions): Promise<Case
   const sluice: Rate[] = [];
   for (let run = 1; run <= options.runs; run += 1) {
     for (const [who, rates] of [['bare', bare] as const, ['sluice', sluice] as const]) {
-      site.progress.step(`consume: run ${run} of ${options.runs}, ${who}, ${WARM_UP_SECONDS + options.seconds} s`);
+      const what = `consume: run ${run} of ${options.runs}, ${who}`;
       const consumer = await startLoop(site, sqs, who, receivers, options.profile);
-      rates.push(await measure(site, sqs, consumer, WARM_UP_SECONDS, options.seconds));
+      rates.push(await measure(site, sqs, consumer, what, options.seconds));
       await consumer.stop();
     }
   }
@@ -64,9 +63,9 @@ interface Trial {
 async function tryReceivers(site: Site, sqs: FakeSqs): Promise<Trial[]> {
   const trials: Trial[] = [];
   for (const receivers of RECEIVERS_TRIED) {
-    site.progress.step(`consume: trying the bare loop with ${receivers} receivers`);
+    const what = `consume: trying the bare loop with ${receivers} receivers`;
     const consumer = await startLoop(site, sqs, 'bare', receivers, undefined);
-    trials.push({ receivers, rate: await measure(site, sqs, consumer, WARM_UP_SECONDS, TRIAL_SECONDS) });
+    trials.push({ receivers, rate: await measure(site, sqs, consumer, what, TRIAL_SECONDS) });
     await consumer.stop();
   }
   return trials;
@@ -95,11 +94,11 @@ async function measure(
   site: Site,
   sqs: FakeSqs,
   consumer: MeasuredProcess,
-  warmUpSeconds: number,
+  what: string,
   seconds: number,
 ): Promise<Rate> {
-  await untilWorking(site, sqs, [consumer]);
-  await site.sleep(warmUpSeconds);
+  await untilWarm(site, { sqs, consumers: [consumer], what });
+  site.progress.step(`${what}, measuring for ${seconds} s`);
   const look = () => Promise.all([sqs.counts(), consumer.usage(), sqs.usage()]);
   const [countsBefore, consumerBefore, sqsBefore] = await look();
   await site.sleep(seconds);
@@ -113,16 +112,6 @@ async function measure(
     coreShare: cpuSeconds / asked.seconds,
     fakeSqsShare: (sqsAfter.cpuSeconds - sqsBefore.cpuSeconds) / asked.seconds,
   };
-}
-
-/** Until something was deleted since now. @throws Error when nothing is for half a minute, or a consumer ends. */
-export async function untilWorking(site: Site, sqs: FakeSqs, consumers: readonly MeasuredProcess[]): Promise<void> {
-  const { deleted } = await sqs.counts();
-  for (let tenths = 0; tenths < 300; tenths += 1) {
-    await Promise.race([site.sleep(0.1), ...consumers.map(({ ended }) => ended)]);
-    if ((await sqs.counts()).deleted > deleted) return;
-  }
-  throw new Error('nothing was deleted from the fake SQS for 30 s, so there is nothing to measure');
 }
 
 function resultOf(

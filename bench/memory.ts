@@ -2,12 +2,12 @@
 import { startLoop } from './consume.ts';
 import type { Usage } from './reports.ts';
 import { type CaseResult, number } from './result.ts';
-import type { FakeSqs, Site } from './site.ts';
+import type { Site } from './site.ts';
+import { untilDeleted } from './until-deleted.ts';
 
 /** By then everything is loaded, compiled and connected, and every buffer has been full. */
 const FIRST_LOOK_MESSAGES = 100_000;
 const LOOKS = 10;
-const POLL_SECONDS = 0.2;
 const BYTES_PER_MEGABYTE = 1e6;
 
 export interface MemoryOptions {
@@ -28,25 +28,14 @@ export async function memory(site: Site, options: MemoryOptions): Promise<CaseRe
   const looks: Look[] = [];
   const step = (options.messages - FIRST_LOOK_MESSAGES) / (LOOKS - 1);
   for (let look = 0; look < LOOKS; look += 1) {
-    const messages = await untilDeleted(site, sqs, FIRST_LOOK_MESSAGES + look * step, options.messages);
+    const what = `memory: look ${look + 1} of ${LOOKS}`;
+    const work = { sqs, consumers: [worker], what };
+    const messages = await untilDeleted(site, work, FIRST_LOOK_MESSAGES + look * step);
     looks.push(lookAt(messages, await worker.usage()));
   }
   await worker.stop();
   await sqs.stop();
   return resultOf(looks);
-}
-
-async function untilDeleted(site: Site, sqs: FakeSqs, messages: number, last: number): Promise<number> {
-  const startedMs = performance.now();
-  const { deleted: startedAt } = await sqs.counts();
-  for (;;) {
-    const { deleted } = await sqs.counts();
-    if (deleted >= messages) return deleted;
-    const perSecond = ((deleted - startedAt) / (performance.now() - startedMs)) * 1000;
-    const left = perSecond > 0 ? `, ${Math.ceil((last - deleted) / perSecond)} s left` : '';
-    site.progress.within(`memory: ${number(deleted)} of ${number(last)} messages${left}`);
-    await site.sleep(POLL_SECONDS);
-  }
 }
 
 function lookAt(messages: number, usage: Usage): Look {

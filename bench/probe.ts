@@ -20,3 +20,4 @@ process.on('SIGUSR2', () => {
 // Nothing of a bench outlives it; and the channel alone must not keep a program that is done.
 process.on('disconnect', () => process.exit());
 process.channel?.unref();
+report({ name: 'ready' });

@@ -12,6 +12,8 @@ export const usageSchema = z.object({
 });
 
 export const reportSchema = z.discriminatedUnion('name', [
+  /** From now on it can be asked: a signal that came before would have ended it. */
+  z.object({ name: z.literal('ready') }),
   usageSchema,
   z.object({ name: z.literal('listening'), port: z.int().min(1) }),
   /** One message of the latency case: until its commit, and how long a bare commit took right after it. */

@@ -107,6 +107,7 @@ export class Site {
     const node = [process.execPath, ...nodeFlags, '--import', PROBE, entryPath(entry), ...args];
     const [command, ...rest] = core === undefined ? node : ['taskset', '--cpu-list', core, ...node];
     const lastWords: string[] = [];
+    const ready = Promise.withResolvers<void>();
     let answered: (usage: Usage) => void = () => {};
     const running = await startProcess({
       run: this.run,
@@ -120,11 +121,13 @@ export class Site {
       },
       onMessage: (message) => {
         const report = reportSchema.parse(message);
-        if (report.name === 'usage') answered(report);
+        if (report.name === 'ready') ready.resolve();
+        else if (report.name === 'usage') answered(report);
         else onReport(report);
       },
     });
     const ended = whenEnded(running, lastWords);
+    await Promise.race([inTime(ready.promise, name), ended]);
     return {
       pid: running.pid,
       ended,

@@ -6,13 +6,13 @@
  */
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../local/machine/embedded-postgres.ts';
-import { untilWorking, WARM_UP_SECONDS } from './consume.ts';
 import { between } from './fake-sqs-counts.ts';
 import { cpuSecondsOfFamily } from './machine.ts';
 import { type CaseResult, number } from './result.ts';
 import { CREATE_TABLE, EMPTY_TABLES, migrate } from './runtime.ts';
 import type { FakeSqs, MeasuredProcess, Site } from './site.ts';
 import { median } from './statistics.ts';
+import { untilWarm } from './until-deleted.ts';
 
 const WORKERS = 2;
 /** Enough to let what was received be stored and deleted before the next run. */
@@ -70,13 +70,13 @@ export async function store(site: Site, options: StoreOptions): Promise<CaseResu
   const sqs = await site.startFakeSqs('endless');
   const runs: StoreRun[] = [];
   for (let run = 1; run <= options.runs; run += 1) {
-    site.progress.step(`store: run ${run} of ${options.runs}, ${WARM_UP_SECONDS + options.seconds} s`);
+    const what = `store: run ${run} of ${options.runs}`;
     await database.pool.query(EMPTY_TABLES);
     const workers = await Promise.all(
       Array.from({ length: WORKERS }, (_, index) => startWorker(site, sqs, database, index + 1)),
     );
-    await untilWorking(site, sqs, workers);
-    await site.sleep(WARM_UP_SECONDS);
+    await untilWarm(site, { sqs, consumers: workers, what });
+    site.progress.step(`${what}, measuring for ${options.seconds} s`);
     runs.push(await measure(site, options.seconds, sqs, database, workers));
     await Promise.all(workers.map((worker) => worker.stop()));
   }
