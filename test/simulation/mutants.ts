@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
-    seed: 1,
+    seed: 4,
   },
   {
     name: 'a lost connection counts as bad data',
@@ -78,7 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['dead letters are earned'],
-    seed: 1,
+    seed: 7,
   },
   {
     name: 'keys and rows in two transactions',
@@ -102,7 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['effect'],
-    seed: 1,
+    seed: 6,
   },
   {
     name: 'keys are not sorted',
@@ -114,7 +114,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no deadlock'],
-    seed: 1,
+    seed: 691,
   },
   {
     name: 'a conflict is a duplicate, whatever its payload',
@@ -126,7 +126,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
-    seed: 1,
+    seed: 6,
   },
   {
     name: 'bisection while the database is away',
@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
       { file: INBOX_WRITER, from: "if (result.name === 'away') return", to: 'if (messages.length === 0) return' },
     ],
     caughtBy: ['outage', 'dead letters are earned'],
-    seed: 1,
+    seed: 12,
   },
   {
     name: 'bisection drops the good half',
@@ -158,7 +158,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'failed entries are ignored',
     edits: [{ file: QUEUE_CLIENT, from: "code = '' } of failed) {", to: "code = '' } of failed.slice(0, 0)) {" }],
     caughtBy: ['settlement'],
-    seed: 1,
+    seed: 131,
   },
   {
     name: 'results are matched by position',
@@ -170,7 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['settlement'],
-    seed: 1,
+    seed: 131,
   },
   {
     name: 'only the first ten leases are extended',
@@ -182,7 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['outage', 'dead letters are earned'],
-    seed: 1,
+    seed: 7656,
   },
   {
     name: 'leases are never extended',
@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['outage'],
-    seed: 1,
+    seed: 1941,
   },
   {
     name: 'extensions add up',
@@ -209,7 +209,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
-    seed: 1,
+    seed: 3,
   },
   {
     name: 'a lease counts from the answer to its extension',
@@ -221,13 +221,13 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
-    seed: 1,
+    seed: 1811,
   },
   {
     name: 'a heartbeat after giving back',
     edits: [{ file: 'runtime/lease-table.ts', from: "lease.state = 'returning';", to: '' }],
     caughtBy: ['lease'],
-    seed: 1,
+    seed: 228,
   },
   {
     name: 'a later message is started while an earlier one is unknown',
@@ -239,7 +239,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order', 'dead letters are earned'],
-    seed: 1,
+    seed: 14,
   },
   {
     name: 'a group on several connections',
@@ -251,7 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order', 'dead letters are earned'],
-    seed: 1,
+    seed: 30,
   },
   {
     name: 'delete before the dead-letter copy is there',
@@ -263,7 +263,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['no loss'],
-    seed: 1,
+    seed: 5,
   },
   {
     name: 'polling while the breaker is open',
@@ -275,7 +275,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['outage'],
-    seed: 1,
+    seed: 38,
   },
   {
     name: 'places are leaked when a receive brings nothing',
@@ -299,7 +299,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['drain'],
-    seed: 1,
+    seed: 119,
   },
   {
     name: 'a commit without a lease',
@@ -311,7 +311,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
-    seed: 1,
+    seed: 283,
   },
   {
     name: 'a copy before its reason is recorded',
@@ -319,7 +319,7 @@ export const MUTANTS: readonly Mutant[] = [
       { file: SETTLING, from: 'await this.#record(rejection);', to: 'void this.#record(rejection).catch(() => {});' },
     ],
     caughtBy: ['dead letters are earned'],
-    seed: 1,
+    seed: 7,
   },
   {
     name: 'the outage is never over',
@@ -331,13 +331,13 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['liveness'],
-    seed: 1,
+    seed: 9,
   },
   {
     name: 'what failed at its last receive is given back',
     edits: [{ file: SETTLING, from: 'receiveCount >= maxReceiveCount;', to: 'receiveCount > 1_000;' }],
     caughtBy: ['dead letters are earned'],
-    seed: 1,
+    seed: 617,
   },
   {
     name: 'suspects are handled with others',
@@ -349,7 +349,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['dead letters are earned'],
-    seed: 1,
+    seed: 180,
   },
   {
     name: 'suspects are not set apart',
@@ -361,7 +361,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['dead letters are earned'],
-    seed: 1,
+    seed: 3785,
   },
   {
     name: 'a halted group goes on',
@@ -380,7 +380,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['liveness', 'dead letters are earned'],
-    seed: 1,
+    seed: 2416,
   },
   {
     name: 'a drain without a deadline',
@@ -392,7 +392,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['drain'],
-    seed: 1,
+    seed: 137,
   },
   {
     name: 'those behind a head that comes again are written all the same',
@@ -404,7 +404,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order'],
-    seed: 1,
+    seed: 14,
   },
   {
     name: 'the fence is removed, where nobody asks for the lease',
@@ -418,7 +418,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order'],
-    seed: 1,
+    seed: 162,
   },
 ];
 
