@@ -171,6 +171,7 @@ describe('settling', () => {
     rig.start();
     await rig.untilEmpty();
     expect(rig.queue.deletes).toEqual([['m1', 'm2', 'm3', 'm4'], ['m2', 'm3'], ['m3']]);
+    expect(rig.handled).toEqual([[1, 2, 3, 4]]);
   });
 
   test('tells all entries again when a call failed as a whole', async () => {
@@ -183,6 +184,7 @@ describe('settling', () => {
     rig.start();
     await rig.untilEmpty();
     expect(rig.queue.deletes).toEqual([['m1'], ['m1'], ['m1']]);
+    expect(rig.handled).toEqual([[1]]);
   });
 
   test('gives up after five calls, frees the places, and the message comes again', async () => {

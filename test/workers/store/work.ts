@@ -72,3 +72,22 @@ export const losing =
 export const stored = { name: 'stored' };
 export const suppressed = { name: 'suppressed' };
 export const keyReused = { name: 'rejected', errorClass: 'KeyReused' };
+
+/** Two statements that write rows of this table at the same time are sure to meet. */
+export async function slowRows(postgres: TestPostgres, table: 'inbox' | 'fences'): Promise<void> {
+  await postgres.pool.query(`
+    create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.003); return new; end';
+    create trigger slow before insert on ${table} for each row execute function slow()`);
+}
+
+/** Leases that last, and how often they were asked for: once per attempt. */
+export function countedAlways(): { claims: Claims<Work>; attempts: () => number } {
+  let attempts = 0;
+  return {
+    claims: (claimed) => {
+      attempts += 1;
+      return always(claimed);
+    },
+    attempts: () => attempts,
+  };
+}
