@@ -42,6 +42,20 @@ describe('a lease', () => {
     expect(leases.leftMs('a', 20_000)).toBe(60_000);
   });
 
+  test('that was asked to be shorter is so from then on: the answer may get lost', () => {
+    const leases = oneLease();
+    leases.extended('a', 0, 300);
+    leases.asked('a', 10_000, 60);
+    expect(leases.leftMs('a', 10_000)).toBe(60_000);
+  });
+
+  test('that was asked to be longer is so only when SQS has said so', () => {
+    const leases = oneLease();
+    leases.asked('a', 10_000, 300);
+    expect(leases.leftMs('a', 10_000)).toBe(50_000);
+    leases.asked('b', 10_000, 300);
+  });
+
   test('that ended is lost, and an extension that is answered too late does not bring it back', () => {
     const leases = oneLease();
     expect(leases.due(60_000)).toEqual([]);

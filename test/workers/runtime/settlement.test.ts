@@ -5,7 +5,7 @@ import { MemoryQueue } from './memory-queue.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 /** Messages in flight, and a settlement for them. */
-async function makeSettlement(messages: number) {
+async function makeSettlement(messages: number, fifo = false) {
   const time = new VirtualTime();
   const queue = new MemoryQueue(time);
   const unconfirmed: number[] = [];
@@ -16,7 +16,7 @@ async function makeSettlement(messages: number) {
     handles.push(...(await queue.receive(signal)).map(({ receiptHandle }) => receiptHandle));
   }
   const settlement = new Settlement({
-    fifo: false,
+    fifo,
     queue,
     surroundings: time,
     onUnconfirmed: (entries) => unconfirmed.push(entries),
@@ -39,6 +39,16 @@ describe('a delete', () => {
     await time.pass(1);
     expect(queue.deletes).toEqual([['m1', 'm2', 'm3']]);
     expect(results).toEqual(['done', 'done', 'done']);
+  });
+
+  test('waits 5 ms on a FIFO queue, whose group waits for it', async () => {
+    const { time, queue, handles, remove } = await makeSettlement(2, true);
+    remove(handles[0]!);
+    await time.pass(4);
+    remove(handles[1]!);
+    expect(queue.deletes).toEqual([]);
+    await time.pass(1);
+    expect(queue.deletes).toEqual([['m1', 'm2']]);
   });
 
   test('goes out at once with nine others, and the next one waits anew', async () => {
