@@ -194,7 +194,10 @@ export class Settling {
     const { recordRejection, outage } = this.#options;
     for (;;) {
       try {
-        return await recordRejection(rejection);
+        await recordRejection(rejection);
+        // A reason that is written is a commit too: a queue of bad messages alone must not look like an outage.
+        outage.committed();
+        return;
       } catch (error) {
         outage.began(error instanceof Error ? error.message : String(error));
         if (!(await outage.ended())) throw error;

@@ -97,6 +97,22 @@ describe('rejecting', () => {
     expect(rig.queue.deadLetters).toHaveLength(1);
   });
 
+  test('ends an outage when a reason could be written: a queue of bad messages alone is worked off at full speed', async () => {
+    const rig = new Rig();
+    for (let message = 0; message < 60; message += 1) rig.queue.send('{}');
+    let away = true;
+    rig.probe = () => !away;
+    rig.recordRejection = () => {
+      if (away) throw new Error('connection refused');
+    };
+    rig.start();
+    await rig.time.pass(30_000);
+    away = false;
+    await rig.time.until('an empty queue', () => rig.queue.left.length === 0);
+    expect(rig.queue.pollsUnderWayMax).toBeGreaterThan(1);
+    expect(rig.consumer.gauges.breakerOpen).toBe(0);
+  });
+
   test('gives a reason that SQS accepts, whatever the handler quotes', async () => {
     const rig = new Rig();
     rig.send([1]);
