@@ -1,8 +1,5 @@
 /** With DATABASE_URL and AWS_ENDPOINT_URL the run uses servers that are there already, also for a second time. */
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
@@ -14,6 +11,7 @@ import { createRunFolder } from '../../local/machine/run-folder.ts';
 import { EMBEDDED_ACCOUNT_ID } from '../../local/servers.ts';
 import { SAMPLE_FILE } from '../../local/start.ts';
 import { ORDER_SCHEMA, ORDER_VERSION } from '../../workers/messages/order.ts';
+import { startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { afterwards, freezePostgres, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
 import { Sluice, sluice } from './sluice.ts';
@@ -150,35 +148,21 @@ describe('an SQS server that fails one call in five, the look at its queues too'
     'costs requests and nothing else',
     async () => {
       const environment = await servers();
-      const target = new URL(environment.AWS_ENDPOINT_URL);
       // The same numbers in every run, and no rhythm that could hit one kind of call again and again.
       let dice = 1;
       let fails = false;
-      const proxy = createServer((incoming, answer) => {
+      const proxy = await startFaultyProxy(Number(new URL(environment.AWS_ENDPOINT_URL).port), () => {
         dice = (dice * 48_271) % 2_147_483_647;
-        if (fails && dice % 5 === 0) {
-          incoming.resume();
-          answer.writeHead(503).end();
-          return;
-        }
-        const { method = 'POST', url = '/', headers } = incoming;
-        const outgoing = request({ host: target.hostname, port: target.port, method, path: url, headers }, (reply) => {
-          answer.writeHead(reply.statusCode ?? 502, reply.headers);
-          reply.pipe(answer);
-        });
-        outgoing.on('error', () => answer.destroy());
-        incoming.pipe(outgoing);
-      }).listen(0, '127.0.0.1');
-      await once(proxy, 'listening');
-      afterwards(() => proxy.close());
-      afterwards(() => proxy.closeAllConnections());
+        return fails && dice % 5 === 0 ? 'answer 503' : 'pass';
+      });
+      afterwards(() => proxy.stop());
       const folder = await temporaryFolder();
       const input = join(folder, 'orders.csv');
       await writeFile(input, messyFile(500));
       const report = join(folder, 'report.json');
       const run = new Sluice(['start', '--once', '--input', input, '--report', report], folder, {
         ...environment,
-        AWS_ENDPOINT_URL: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+        AWS_ENDPOINT_URL: proxy.endpoint,
       });
       await run.prints('Sending');
       fails = true;

@@ -8,7 +8,7 @@ import {
   sendBatchWith,
   sendOrders,
 } from '../../producer/send-orders.ts';
-import { type FaultyProxy, type ProxyFate, startFaultyProxy } from './faulty-proxy.ts';
+import { type FaultyProxy, type ProxyFate, startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { csvOf, expectedOrders, row, temporaryFolder } from './retail-samples.ts';
 
 const folder = temporaryFolder();

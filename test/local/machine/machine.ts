@@ -33,11 +33,15 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** Waits until something holds; what it is, asked when it has not come, shows up in the failure. */
-export async function eventually(what: string | (() => string), holds: () => unknown): Promise<void> {
-  const giveUpAtMs = performance.now() + EVENTUALLY_MS;
+export async function eventually(
+  what: string | (() => string),
+  holds: () => unknown,
+  waitMs = EVENTUALLY_MS,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + waitMs;
   while (!(await holds())) {
     if (performance.now() > giveUpAtMs) {
-      throw new Error(`not seen within ${EVENTUALLY_MS} ms: ${typeof what === 'string' ? what : what()}`);
+      throw new Error(`not seen within ${waitMs} ms: ${typeof what === 'string' ? what : what()}`);
     }
     await sleep(20);
   }
