@@ -132,7 +132,9 @@ export class LocalFleet {
     this.#running.delete(number);
     if (this.#stopping) return;
     const { onEvent, onFailure } = this.#options;
-    const lives = livedMs < STAYED_UP_MS ? shortLives + 1 : 0;
+    // One that was killed from outside has not failed by itself.
+    const failed = livedMs < STAYED_UP_MS && exit.signal !== 'SIGKILL';
+    const lives = failed ? shortLives + 1 : 0;
     const how = exit.signal ?? `exit status ${exit.code}`;
     if (lives >= SHORT_LIVES_MAX) {
       const reason = this.lastWarning === undefined ? '' : `: ${this.lastWarning}`;
