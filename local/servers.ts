@@ -185,7 +185,8 @@ class RestartingPostgres {
   }
 }
 
-function monitorPool(url: string): pg.Pool {
+/** For a look at the tables that must not wait for ever, nor fall with the server. */
+export function monitorPool(url: string): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'sluice-monitor',

@@ -47,7 +47,8 @@ export function wakeCluster(clusterName: string): void {
   for (const process of processesOf(clusterName)) signalIfSame(process, process.pid, 'SIGCONT');
 }
 
-function processesOf(clusterName: string): ProcessIdentity[] {
+/** All processes of a PostgreSQL that run now. */
+export function processesOf(clusterName: string): ProcessIdentity[] {
   // What was forked a moment ago may not have its title yet, and shows the arguments of the first.
   return processesWhose(
     (commandLine) =>

@@ -12,9 +12,11 @@ export interface ExpectedTables {
   readonly orders: string[];
   readonly orderLines: string[];
   readonly ledgerEntries: string[];
-  /** Orders that the workers must reject. */
+  /** What must be in a dead-letter queue: queue, order and reason. */
   readonly rejected: string[];
 }
+
+const NEGATIVE_PRICE = 'unitPrice is negative';
 
 interface Line {
   readonly InvoiceNo: string;
@@ -41,7 +43,8 @@ export function expectedTables(path: string): ExpectedTables {
     const position = (positions.get(customer) ?? 0) + 1;
     positions.set(customer, position);
     if (of.some(({ UnitPrice }) => millionths(UnitPrice) < 0n)) {
-      tables.rejected.push(orderId);
+      const queues = customer === '' ? ['orders'] : ['orders', 'ledger'];
+      for (const queue of queues) tables.rejected.push(row(queue, orderId, NEGATIVE_PRICE));
       continue;
     }
     const total = of.reduce((sum, line) => sum + BigInt(line.Quantity) * millionths(line.UnitPrice), 0n);
