@@ -71,7 +71,7 @@ export const REACHED: readonly string[] = [
 /** In a million schedules. */
 const TIMES_PER_MILLION = 100;
 /** With fewer, nobody could say. */
-const SCHEDULES_TO_JUDGE_MIN = 10_000;
+const SCHEDULES_TO_JUDGE_MIN = 5_000;
 
 /** What was not seen often enough in so many schedules; undefined where they are too few to say. */
 export function notReached(

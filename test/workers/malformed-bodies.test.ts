@@ -21,10 +21,10 @@ import { entry, TestSqs, Worker } from './worker-process.ts';
 const seed = Number(process.env.SLUICE_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const RUN_MS_MAX = 240_000;
 const BODIES_READ = 10_000;
-const BODIES_SENT = Number(process.env.SLUICE_FUZZ_BODIES ?? 2_000);
+const BODIES_SENT = Number(process.env.SLUICE_FUZZ_BODIES ?? 600);
 /** Of each worker. */
 const MALFORMED_PER_WORKER = BODIES_SENT / 2;
-const VALID_PER_WORKER = 250;
+const VALID_PER_WORKER = 100;
 /** Valid ones whose order is in the table already, without a key in the inbox: only PostgreSQL can say so. */
 const REFUSED_PER_WORKER = 10;
 const GROUPS = 50;
