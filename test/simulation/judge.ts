@@ -243,15 +243,15 @@ export class Judge implements QueueWitness, DatabaseWitness {
     // Where the queue itself showed a later one first, that one has moved the fence, or halted the group.
     const isPassed = this.#passedByQueue.has(message.group);
     if (errorClass === 'OutOfOrder') return isPassed || this.#isPassed(message);
-    if (errorClass === 'GroupHalted') return isPassed || this.#isHalted(message);
+    if (errorClass === 'GroupHalted') return isPassed || this.#isHalted(message, this.database.rejections);
     return false;
   }
 
-  /** Whether a message before it in its group was rejected, where that halts a group. */
-  #isHalted({ sent, group }: StoredMessage): boolean {
+  /** Whether a message before it in its group was rejected, where that halts a group: its reason halts, its copy comes later. */
+  #isHalted({ sent, group }: StoredMessage, rejected: ReadonlySet<string> = this.#copied): boolean {
     if (!this.#configuration.halts) return false;
     return this.queue.messages.some(
-      (other) => other.group === group && other.sent.index < sent.index && this.#copied.has(other.messageId),
+      (other) => other.group === group && other.sent.index < sent.index && rejected.has(other.messageId),
     );
   }
 
