@@ -73,8 +73,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'store/database-failure.ts',
-        from: "connectionWorks ? 'fault' : 'away'",
-        to: "connectionWorks ? 'fault' : 'data'",
+        from: "isFault ? 'fault' : 'away'",
+        to: "isFault ? 'fault' : 'data'",
       },
     ],
     caughtBy: ['dead letters are earned'],

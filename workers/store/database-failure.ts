@@ -25,11 +25,15 @@ const DATA_STATES = ['54000', 'P0001'];
  */
 const CONFLICT_STATES = ['40001', '40P01'];
 
+/** pg's own words when an answer did not come in time: a slow database, though its rollback may be answered. */
+const CLIENT_TIMEOUT = 'Query read timeout';
+
 /** @param connectionWorks whether the same connection answered after the failure. */
 export function readFailure(error: unknown, connectionWorks: boolean): DatabaseFailure {
   const reason = error instanceof Error ? error.message : String(error);
   const state = error instanceof DatabaseError ? error.code : undefined;
-  if (state === undefined) return { name: connectionWorks ? 'fault' : 'away', reason };
+  const isFault = connectionWorks && reason !== CLIENT_TIMEOUT;
+  if (state === undefined) return { name: isFault ? 'fault' : 'away', reason };
   if (DATA_CLASSES.includes(state.slice(0, 2)) || DATA_STATES.includes(state))
     return { name: 'data', reason: `${reason} (${state})` };
   if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };

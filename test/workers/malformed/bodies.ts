@@ -300,4 +300,6 @@ export const LARGEST_BODIES: readonly string[] = [
   padded('', ' ', '{}'),
   padded('{"schema":"order","version":1,"payload":"', 'x', '"}'),
   padded('{"schema":"', 'order', '","version":1,"payload":{}}'),
+  // A fault for every line: all of them together would not fit into a worker.
+  padded('{"schema":"order","version":1,"payload":{"lines":[', '{},', '{}]}}'),
 ];

@@ -1,0 +1,32 @@
+import { describe, expect, test } from '@jest/globals';
+import { DatabaseError } from 'pg';
+import { readFailure } from '../../../workers/store/database-failure.ts';
+
+const withState = (code: string) => Object.assign(new DatabaseError('refused', 0, 'error'), { code });
+
+describe('a statement that failed', () => {
+  test('for a client that gave up waiting is the database’s trouble, though its connection answers again', () => {
+    expect(readFailure(new Error('Query read timeout'), true).name).toBe('away');
+  });
+
+  test('in the write function, on a connection that works, is a fault of the program', () => {
+    expect(readFailure(new TypeError('x is undefined'), true).name).toBe('fault');
+    expect(readFailure(new TypeError('x is undefined'), false).name).toBe('away');
+  });
+
+  test.each([
+    ['22003', 'data'],
+    ['23505', 'data'],
+    ['54000', 'data'],
+    ['P0001', 'data'],
+    ['40001', 'conflict'],
+    ['40P01', 'conflict'],
+    ['55P03', 'away'],
+    ['57P01', 'away'],
+    ['53100', 'away'],
+    ['25006', 'away'],
+    ['42P01', 'away'],
+  ])('with SQLSTATE %s is %s', (state, name) => {
+    expect(readFailure(withState(state), true).name).toBe(name);
+  });
+});
