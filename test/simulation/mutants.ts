@@ -221,7 +221,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['lease'],
-    seed: 1811,
+    seed: 965,
   },
   {
     name: 'a heartbeat after giving back',
