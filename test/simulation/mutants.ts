@@ -173,18 +173,6 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 131,
   },
   {
-    name: 'only the first ten leases are extended',
-    edits: [
-      {
-        file: LEASE_KEEPER,
-        from: 'for (let start = 0; start < receiptHandles.length; start +=',
-        to: 'for (let start = 0; start < Math.min(1, receiptHandles.length); start +=',
-      },
-    ],
-    caughtBy: ['outage', 'dead letters are earned'],
-    seed: 7656,
-  },
-  {
     name: 'leases are never extended',
     edits: [
       {
