@@ -44,7 +44,7 @@ const STATES = [
   'state: lock timeout',
   'state: moved by SQS after faults',
   'state: rejected after its last receive',
-  'state: rejected because a later one of its group was committed',
+  'state: rejected because its group went on without it',
   'state: stored, and moved by SQS after its last delete failed',
   'drain: messages left',
   'crash by poison',

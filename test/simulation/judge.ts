@@ -67,6 +67,10 @@ const MESSAGES_IN_PROCESS_MAX = 400;
 const NOTICE_MS = 20_000;
 /** As settlement.ts has it. */
 const SETTLE_ATTEMPTS_MAX = 5;
+/** As outage.ts has it. */
+const HELD_MS_MAX = 300_000;
+/** A poison costs a healthy message a receive for each of the two times when nobody suspects it, and one more. */
+const RECEIVES_PER_POISON_MAX = 3;
 const VIOLATIONS_KEPT_MAX = 5;
 /** A fault this long before a receive may explain it: a request that arrives late, a connection that lingers. */
 const FAULT_REACH_MS = 60_000;
@@ -87,7 +91,6 @@ export class Judge implements QueueWitness, DatabaseWitness {
   readonly #passedByQueue = new Set<string>();
   /** Of each group, the message that was sent last of those that were committed. */
   readonly #furthest = new Map<string, StoredMessage>();
-  #poisonings = 0;
   readonly #deletes = new Map<Receipt, { asked: number; failedAtMs: number | undefined }>();
 
   constructor(scheduler: Scheduler, configuration: Configuration, count: (what: string) => void) {
@@ -149,10 +152,9 @@ export class Judge implements QueueWitness, DatabaseWitness {
     this.violated('bounds', `${worker} sends a batch that SQS refuses: ${code}`);
   }
 
-  /** The process ended by what it wrote; what else it had in hand comes again, a bounded number of times. */
+  /** The process ended by what it wrote: what else it had in hand comes again, a bounded number of times. */
   poisoned(process: Incarnation): void {
     process.poisonedAtMs = this.#scheduler.nowMs;
-    this.#poisonings += 1;
   }
 
   deleteSent(receipt: Receipt): void {
@@ -183,7 +185,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const flaky = this.#flakyFailuresBefore(message);
     // Only of one that fails by itself may the receives behind a doomed head be what was missing.
     const own = flaky > 0 ? wasted.filter((receipt) => !this.#isBehindDoomed(receipt)) : wasted;
-    if (own.length <= flaky) this.#count('state: moved by SQS after faults');
+    if (own.length - this.#poisonedAmong(own) <= flaky) this.#count('state: moved by SQS after faults');
     else this.#judgeWasted(message, wasted);
   }
 
@@ -255,14 +257,14 @@ export class Judge implements QueueWitness, DatabaseWitness {
     );
   }
 
-  /** Whether a later message of its group was committed while this one was still there, for a reason that counts. */
-  #isPassed({ sent, group }: StoredMessage): boolean {
-    this.#count('state: rejected because a later one of its group was committed');
-    const isLaterCommitted = this.queue.messages.some(
-      (other) => other.group === group && other.sent.index > sent.index && this.#isCommitted(other.sent),
-    );
-    // What would never be stored may be passed; the reason of a second delivery is that it was.
-    return isLaterCommitted && sent.fate !== 'stored';
+  /**
+   * Whether a committed transaction moved its group's fence past it, for a reason that counts: what would never be stored
+   * may be passed, and the reason of a second delivery is that it was.
+   */
+  #isPassed({ sent, group, sequenceNumber }: StoredMessage): boolean {
+    this.#count('state: rejected because its group went on without it');
+    const fence = this.database.fences.get(group);
+    return fence !== undefined && fence.sequence > BigInt(sequenceNumber ?? -1) && sent.fate !== 'stored';
   }
 
   /** At the instant at which the worker sends it. */
@@ -328,14 +330,22 @@ export class Judge implements QueueWitness, DatabaseWitness {
     return askedAtMs > refusedSinceMs + NOTICE_MS;
   }
 
-  /** Held messages stay held: two receives within one outage need a fault of their own. */
+  /**
+   * Held messages stay held: two receives within one outage need a fault of their own. One that was kept for as long as
+   * messages are kept may be received once more by a worker that has not met the outage yet, having had nothing to write.
+   */
   #judgeOutage(before: Receipt, message: StoredMessage): void {
     const { messageId, sent } = message;
     const { nowMs } = this.#scheduler;
-    const isWithin = this.outages.some(({ fromMs, toMs }) => fromMs <= before.atMs && nowMs <= toMs);
-    if (!isWithin || sent.fate === 'moved' || this.#isBehindDoomed(before)) return;
+    const outage = this.outages.find(({ fromMs, toMs }) => fromMs <= before.atMs && nowMs <= toMs);
+    if (outage === undefined || sent.fate === 'moved' || this.#isBehindDoomed(before)) return;
     if (this.#flakyFailuresBefore(message) > 0) return;
     if (before.explained || this.#isFaulted(before, nowMs)) return;
+    const isFirst = !message.receipts.slice(0, -2).some(({ atMs }) => atMs >= outage.fromMs);
+    if (isFirst && nowMs >= before.atMs + HELD_MS_MAX) {
+      this.#count('state: given back after five minutes, and received once more in the same outage');
+      return;
+    }
     this.violated('outage', `${messageId} came again while the database was away`);
   }
 
@@ -419,17 +429,14 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const fromMs = receipt.atMs - FAULT_REACH_MS;
     const toMs = next?.atMs ?? this.#scheduler.nowMs;
     const isInOutage = this.outages.some((outage) => outage.toMs >= fromMs && outage.fromMs <= toMs);
-    return isInOutage || this.#isFaulted(receipt, toMs) || this.#isPoisonedByOneOfMany(receipt);
+    return isInOutage || this.#isFaulted(receipt, toMs);
   }
 
-  /**
-   * One poison costs a healthy message a receive for each of the two times when nobody suspects it, and one more. Of many
-   * each does, so that they can add up to the limit.
-   */
-  #isPoisonedByOneOfMany({ worker }: Receipt): boolean {
-    const { maxReceiveCount } = this.#configuration;
+  /** How many of the receives ended with a process that a poison ended, as far as the poisons that there are may cost. */
+  #poisonedAmong(receipts: readonly Receipt[]): number {
     const poisons = this.queue.messages.filter(({ sent }) => sent.work.value === POISON).length;
-    return (poisons > 1 || maxReceiveCount < 5) && this.incarnations.get(worker)?.poisonedAtMs !== undefined;
+    const poisoned = receipts.filter(({ worker }) => this.incarnations.get(worker)?.poisonedAtMs !== undefined);
+    return Math.min(poisoned.length, poisons * RECEIVES_PER_POISON_MAX);
   }
 
   /** Whether something was done to the worker that held it. */
