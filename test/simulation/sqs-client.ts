@@ -5,6 +5,7 @@
  * It takes the SDK's commands and gives the SDK's outputs, so that all of queue-client.ts is in the simulation. Every
  * call ends by its deadline, as the real client's does.
  */
+import { hash } from 'node:crypto';
 import {
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
@@ -232,11 +233,14 @@ export class SqsClientModel implements SqsCalls {
     if (model.settings.name === undefined) {
       const texts = Object.entries(attributes).map(([name, { StringValue: value = '' }]) => [name, value] as const);
       model.copy({ body, attributes: new Map(texts), worker: this.#process.name }, deduplicationId);
-      return { code, output: { MessageId: 'copy' } };
+      return { code, output: { MessageId: 'copy', MD5OfMessageBody: hash('md5', body) } };
     }
     const { MessageGroupId: group, DelaySeconds: delaySeconds } = message;
     const { messageId, sequenceNumber } = model.send({ body, attributes, group, deduplicationId, delaySeconds });
-    return { code, output: { MessageId: messageId, SequenceNumber: sequenceNumber } };
+    return {
+      code,
+      output: { MessageId: messageId, MD5OfMessageBody: hash('md5', body), SequenceNumber: sequenceNumber },
+    };
   };
 
   #single<Entry>(entry: Entry, apply: (entry: Entry) => EntryResult): Effect {
@@ -326,6 +330,7 @@ function received({ handle, message }: Receipt, input: ReceiveMessageCommandInpu
     MessageId: message.messageId,
     ReceiptHandle: handle,
     Body: message.sent.body,
+    MD5OfBody: hash('md5', message.sent.body),
     ...(system !== undefined && { Attributes: system }),
     ...(own !== undefined && { MessageAttributes: own }),
   };

@@ -16,10 +16,10 @@ export interface AdmissionLimits {
 }
 
 /**
- * Messages: three batches being written and one that gathers. Bytes: six receives of ten messages of SQS's largest
- * size, and as many as there are polls where the queue allows no more than 256 KiB.
+ * Messages: three batches being written and one that gathers. Bytes: a receive of ten messages of SQS's largest
+ * size for each of the sixteen polls (poller-control.ts).
  */
-export const ADMISSION_LIMITS: AdmissionLimits = { messages: 400, bytes: 64 * 1_048_576 };
+export const ADMISSION_LIMITS: AdmissionLimits = { messages: 400, bytes: 160 * 1_048_576 };
 
 export class Admission {
   readonly #limits: AdmissionLimits;

@@ -15,7 +15,7 @@
  */
 import type { Logger } from 'pino';
 import { Admission } from './admission.ts';
-import { Attempts, type Handler } from './attempt.ts';
+import { Attempts, type Decision, type Handler } from './attempt.ts';
 import { backOffSeconds, CALL_BACK_OFF, MESSAGE_BACK_OFF } from './back-off.ts';
 import { BATCH_LIMITS, Batcher } from './batcher.ts';
 import type { Delivery } from './delivery.ts';
@@ -28,7 +28,7 @@ import { PollerControl } from './poller-control.ts';
 import type { QueueClient, QueueFacts, ReceivedMessage } from './queue-client.ts';
 import type { Rejection } from './rejection.ts';
 import { Settlement } from './settlement.ts';
-import { Settling } from './settling.ts';
+import { isInDatabase, Settling } from './settling.ts';
 import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -280,17 +280,23 @@ export class Consumer<Payload> {
     const decisions = await this.#attempts.decide(batch);
     const held = decisions.find(({ outcome }) => outcome.name === 'held')?.outcome;
     if (held?.name === 'held') this.#outage.began(held.reason);
-    if (decisions.some(({ outcome }) => outcome.name === 'stored' || outcome.name === 'suppressed')) {
-      this.#outage.committed();
-    }
+    if (decisions.some(({ outcome }) => isInDatabase(outcome))) this.#outage.committed();
     this.#batcher.written();
     const chains = Map.groupBy(decisions, ({ delivery }) => delivery.chain);
-    for (const [chain, ofChain] of chains) void this.#settleChain(chain, ofChain);
+    for (const [chain, ofChain] of chains) this.#settle(chain, ofChain);
     this.#pump();
     this.#wake();
   }
 
-  async #settleChain(chain: string, decisions: Parameters<Settling['settle']>[0]): Promise<void> {
+  #settle(chain: string, decisions: readonly Decision[]): void {
+    if (!decisions.every(({ outcome }) => isInDatabase(outcome))) void this.#settleInPart(chain, decisions);
+    else {
+      for (const decision of decisions) this.#settling.finish(decision);
+      this.#batcher.free(chain);
+    }
+  }
+
+  async #settleInPart(chain: string, decisions: readonly Decision[]): Promise<void> {
     const { again, tailDelaySeconds } = await this.#settling.settle(decisions);
     if (tailDelaySeconds !== undefined) {
       await this.#settling.giveBack(this.#batcher.drop(chain), () => tailDelaySeconds);

@@ -42,14 +42,12 @@ export class Settlement {
     this.#options = options;
   }
 
-  /** `gone` when the message was someone else's by then, `failed` when SQS never answered for it. */
-  delete(receiptHandle: string): Promise<EntryResult> {
+  /** @param told `gone` when the message was someone else's by then, `failed` when SQS never answered for it. */
+  delete(receiptHandle: string, told: (result: EntryResult) => void): void {
     const { surroundings, fifo } = this.#options;
-    return new Promise((resolve) => {
-      this.#waiting.push({ receiptHandle, told: resolve });
-      if (this.#isHurried || this.#waiting.length >= MESSAGES_PER_RECEIVE_MAX) this.flush();
-      else this.#timer ??= surroundings.after(fifo ? FIFO_DELETE_WAIT_MS : DELETE_WAIT_MS, () => this.flush());
-    });
+    this.#waiting.push({ receiptHandle, told });
+    if (this.#isHurried || this.#waiting.length >= MESSAGES_PER_RECEIVE_MAX) this.flush();
+    else this.#timer ??= surroundings.after(fifo ? FIFO_DELETE_WAIT_MS : DELETE_WAIT_MS, () => this.flush());
   }
 
   /** From now on no delete waits for others: the worker is about to end. */

@@ -64,11 +64,22 @@ export class Settling {
     this.#options = options;
   }
 
+  /** What is in the database needs nothing more than its delete, and nobody waits for that. */
+  finish({ delivery, outcome }: Decision): void {
+    assert(isInDatabase(outcome), 'only what is committed is deleted for it');
+    const { telemetry, surroundings } = this.#options;
+    telemetry.count(outcome.name);
+    if (outcome.name === 'stored') {
+      telemetry.observe('dwellSeconds', (surroundings.wallMs() - delivery.message.sentTimestampMs) / 1000);
+    }
+    this.#delete(delivery);
+  }
+
   /** The decisions of one chain, in its order. */
   async settle(decisions: readonly Decision[]): Promise<ChainVerdict> {
     const headAt = decisions.findIndex(({ outcome }) => comesAgain(outcome));
     const done = headAt < 0 ? decisions : decisions.slice(0, headAt);
-    const copied = done.map(({ delivery, outcome }) => this.#finish(delivery, outcome));
+    const copied = done.map((decision) => this.#finish(decision));
     const head = decisions[headAt];
     const tail = decisions.slice(headAt + 1).map(({ delivery }) => delivery);
     // Of what can never be stored nothing has to be waited for, unless the group halts there.
@@ -128,26 +139,20 @@ export class Settling {
   }
 
   /** @returns false when the copy of a rejected message did not reach the dead-letter queue. */
-  async #finish(delivery: Delivery, outcome: Outcome): Promise<boolean> {
+  async #finish(decision: Decision): Promise<boolean> {
+    const { delivery, outcome } = decision;
     if (outcome.name === 'rejected') return this.#reject(delivery, outcome.reason, outcome.errorClass);
-    assert(outcome.name === 'stored' || outcome.name === 'suppressed', 'only what is done is finished');
-    const { telemetry, surroundings } = this.#options;
-    telemetry.count(outcome.name);
-    if (outcome.name === 'stored') {
-      telemetry.observe('dwellSeconds', (surroundings.wallMs() - delivery.message.sentTimestampMs) / 1000);
-    }
-    void this.#delete(delivery);
+    this.finish(decision);
     return true;
   }
 
   /** Always attempted, whatever became of the lease: what is committed must not come again. */
-  async #delete(delivery: Delivery): Promise<void> {
+  #delete(delivery: Delivery): void {
     const { hand, settlement, telemetry, surroundings } = this.#options;
     const { receiptHandle } = delivery.message;
     const leftMs = hand.leases.leftMs(receiptHandle, surroundings.monotonicMs()) ?? 0;
     telemetry.observe('leaseMarginSeconds', Math.max(0, leftMs / 1000));
-    await settlement.delete(receiptHandle);
-    hand.release(delivery);
+    settlement.delete(receiptHandle, () => hand.release(delivery));
   }
 
   /** Send, then delete: whoever is killed in between leaves two copies, never none. One that cannot be sent comes again. */
@@ -172,7 +177,7 @@ export class Settling {
     }
     log.info({ messageId, reason: rejection.reason, errorClass }, 'rejected');
     telemetry.count('rejected');
-    void this.#delete(delivery);
+    this.#delete(delivery);
     return true;
   }
 
@@ -209,6 +214,11 @@ export class Settling {
     const { maxReceiveCount } = this.#options.facts;
     return maxReceiveCount !== undefined && receiveCount >= maxReceiveCount;
   }
+}
+
+/** Whether the message's effect is in the database, now or since an earlier delivery. */
+export function isInDatabase(outcome: Outcome): outcome is Extract<Outcome, { name: 'stored' | 'suppressed' }> {
+  return outcome.name === 'stored' || outcome.name === 'suppressed';
 }
 
 function comesAgain({ name }: Outcome): boolean {

@@ -6,16 +6,22 @@
  * sockets of its own, since a network that swallows packets leaves half-open ones behind.
  */
 import { SQSClient } from '@aws-sdk/client-sqs';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
 
 const CONNECT_DEADLINE_MS = 3_000;
 /** As many as there are long polls at most, twice over. */
 const SOCKETS_MAX = 32;
+
+/** They write for a log that nobody keeps, and describe the program anew for every call. */
+const LAYERS_WITHOUT_USE = ['loggerMiddleware', 'getUserAgentMiddleware'];
 
 /** The part of the SDK's client that is used here. */
 export type SqsCalls = Pick<SQSClient, 'send' | 'destroy'>;
 
 /** As the SDK names it when its own timeout passes. */
 const TIMEOUT_ERROR = 'TimeoutError';
+/** As the platform names it. */
+const ABORT_ERROR = 'AbortError';
 
 /** Passes calls on to a client, and opens another one after a call met its deadline. */
 export class RenewedClient implements SqsCalls {
@@ -50,52 +56,87 @@ export class RenewedClient implements SqsCalls {
   }
 }
 
+/**
+ * A client that ends each call by its deadline. An abort ends all of its calls, and those that come after it: the polls
+ * of a worker end together.
+ *
+ * It spends as little on a call as the SDK allows: its layers are put together once and not for every call, which they
+ * are only where `send` is given no options, so that abort and deadline are ours; and nothing is made ready for a log
+ * that nobody keeps.
+ */
 export function openSqsClient(region: string | undefined, deadlineMs: number): SqsCalls {
+  const sockets = new AbortableHttpHandler({
+    connectionTimeout: CONNECT_DEADLINE_MS,
+    requestTimeout: deadlineMs,
+    // Without this the SDK only logs that the time has passed, and goes on waiting.
+    throwOnRequestTimeout: true,
+    httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
+    httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
+  });
   const client = new SQSClient({
     ...(region === undefined ? {} : { region }),
     maxAttempts: 1,
-    requestHandler: {
-      connectionTimeout: CONNECT_DEADLINE_MS,
-      requestTimeout: deadlineMs,
-      // Without this the SDK only logs that the time has passed, and goes on waiting.
-      throwOnRequestTimeout: true,
-      socketTimeout: deadlineMs,
-      httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
-      httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
-    },
+    // queue-client.ts looks at it.
+    md5: false,
+    cacheMiddleware: true,
+    requestHandler: sockets,
   });
+  for (const name of LAYERS_WITHOUT_USE) client.middlewareStack.remove(name);
   return {
-    send: ((command: Parameters<SQSClient['send']>[0], options: { abortSignal?: AbortSignal } = {}) =>
-      withDeadline(deadlineMs, options.abortSignal, (abortSignal) =>
-        client.send(command, { abortSignal }),
-      )) as SQSClient['send'],
+    send: ((command: Parameters<SQSClient['send']>[0], { abortSignal }: { abortSignal?: AbortSignal } = {}) => {
+      const abort = () => sockets.abort();
+      return answerWithin(deadlineMs, abortSignal, abort, () => client.send(command));
+    }) as SQSClient['send'],
     destroy: () => client.destroy(),
   };
 }
 
-async function withDeadline<Output>(
+/** The SDK's own, whose requests can all be ended at once without an option to each call. */
+class AbortableHttpHandler extends NodeHttpHandler {
+  readonly #end = new AbortController();
+
+  override handle(request: Parameters<NodeHttpHandler['handle']>[0]): ReturnType<NodeHttpHandler['handle']> {
+    return super.handle(request, { abortSignal: this.#end.signal });
+  }
+
+  abort(): void {
+    this.#end.abort();
+  }
+}
+
+function answerWithin<Output>(
   deadlineMs: number,
   signal: AbortSignal | undefined,
-  call: (signal: AbortSignal) => Promise<Output>,
+  abort: () => void,
+  call: () => Promise<Output>,
 ): Promise<Output> {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  if (signal?.aborted === true) abort();
-  signal?.addEventListener('abort', abort);
-  let timeout: NodeJS.Timeout | undefined;
-  const passed = new Promise<never>((_, reject) => {
-    timeout = setTimeout(() => {
-      const error = new Error(`no answer from SQS within ${deadlineMs} ms`);
-      error.name = TIMEOUT_ERROR;
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timeout);
+      // The signal may live as long as the process: its listeners must not pile up.
+      signal?.removeEventListener('abort', aborted);
+    };
+    const fail = (error: unknown) => {
+      end();
       reject(error);
+    };
+    const timeout = setTimeout(
+      () => fail(named(TIMEOUT_ERROR, `no answer from SQS within ${deadlineMs} ms`)),
+      deadlineMs,
+    );
+    const aborted = () => {
       abort();
-    }, deadlineMs);
+      fail(named(ABORT_ERROR, 'the call to SQS was aborted before its answer'));
+    };
+    if (signal?.aborted === true) return aborted();
+    signal?.addEventListener('abort', aborted);
+    call().then((output) => {
+      end();
+      resolve(output);
+    }, fail);
   });
-  try {
-    return await Promise.race([call(controller.signal), passed]);
-  } finally {
-    clearTimeout(timeout);
-    // The signal may live as long as the process: its listeners must not pile up.
-    signal?.removeEventListener('abort', abort);
-  }
+}
+
+function named(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name });
 }

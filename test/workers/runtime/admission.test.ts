@@ -58,7 +58,7 @@ describe('admission', () => {
     expect(() => admission.left(11)).toThrow('bytes are given back once');
   });
 
-  test('of the size that a worker has takes 400 messages, or what six receives of 1 MiB messages can bring', () => {
+  test('of the size that a worker has takes 400 messages, or what sixteen receives of 1 MiB messages can bring', () => {
     const receives = (messageBytesMax: number) => {
       const admission = new Admission(messageBytesMax);
       let reserved = 0;
@@ -66,7 +66,7 @@ describe('admission', () => {
       return reserved;
     };
     expect(receives(1_024)).toBe(40);
-    expect(receives(1_048_576)).toBe(6);
-    expect(() => new Admission(7 * 1_048_576)).toThrow('one receive must fit');
+    expect(receives(1_048_576)).toBe(16);
+    expect(() => new Admission(17 * 1_048_576)).toThrow('one receive must fit');
   });
 });

@@ -42,12 +42,14 @@ describe('a consumer', () => {
     expect(rig.queue.pollsUnderWayMax).toBe(16);
   });
 
-  test('receives with six polls at most where messages may have 1 MiB: all that seven could bring has no place', async () => {
+  test('holds no more messages of 1 MiB than 160 MiB, what sixteen receives can bring', async () => {
     const rig = new Rig({ messageBytesMax: 1_048_576 });
-    rig.send(upTo(1_000));
+    const large = JSON.stringify({ schema: 'work', version: 1, payload: { id: 1, text: 'x'.repeat(1_048_500) } });
+    for (let message = 1; message <= 200; message += 1) rig.queue.send(large);
+    rig.handle = hang;
     rig.start();
-    await rig.untilEmpty();
-    expect(rig.queue.pollsUnderWayMax).toBe(6);
+    await rig.time.pass(10_000);
+    expect(rig.consumer.gauges.messagesInProcess).toBe(160);
   });
 
   test('waits with one poll while the queue is empty', async () => {

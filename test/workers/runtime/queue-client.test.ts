@@ -129,6 +129,17 @@ describe('the edge to SQS', () => {
     });
   });
 
+  test('takes nothing of an answer in which a body is not what was sent, nor believes a copy that is not', async () => {
+    const whole = { MessageId: 'm1', ReceiptHandle: 'h1', Body: 'work', MD5OfBody: md5('work') };
+    const damaged = { MessageId: 'm2', ReceiptHandle: 'h2', Body: 'wo?k', MD5OfBody: md5('work') };
+    const { queue } = await scriptedSqs(({ action }) => ({
+      body:
+        action === 'SendMessage' ? { MessageId: 'd1', MD5OfMessageBody: md5('wo?k') } : { Messages: [whole, damaged] },
+    }));
+    await expect(queue.receive(new AbortController().signal)).rejects.toThrow(/m2 .*another body/);
+    await expect(queue.sendDeadLetter(letter)).rejects.toThrow(/d1 .*another body/);
+  });
+
   test('lets go of a poll that is aborted', async () => {
     const { queue } = await scriptedSqs(() => 'never');
     const abort = new AbortController();

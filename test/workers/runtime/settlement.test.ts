@@ -23,7 +23,7 @@ async function makeSettlement(messages: number, fifo = false) {
   });
   const results: EntryResult[] = [];
   const remove = (...some: string[]) => {
-    for (const handle of some) void settlement.delete(handle).then((result) => results.push(result));
+    for (const handle of some) settlement.delete(handle, (result) => results.push(result));
   };
   return { time, queue, handles, settlement, remove, results, unconfirmed };
 }
