@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line of the bench: which cases, how often, how long. Never run by the tests: it is the figures that count. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { EXIT_DONE, EXIT_FALLS_SHORT, interruptSignal, runCommand, wholeNumber } from '../bin/command-line.ts';
 import { consume } from './consume.ts';
 import { latency } from './latency.ts';
 import { chooseCores, thisMachine } from './machine.ts';
@@ -10,13 +11,6 @@ import { Progress } from './progress.ts';
 import { type CaseResult, isMet } from './result.ts';
 import { onSite, type Site } from './site.ts';
 import { store } from './store.ts';
-
-const EXIT_DONE = 0;
-const EXIT_MISSED = 1;
-const EXIT_BAD_INPUT = 2;
-const EXIT_CANNOT_RUN = 3;
-/** As a shell reports a command that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
 
 const RUNS = 5;
 const SECONDS = 10;
@@ -114,35 +108,7 @@ async function bench(cases: readonly Case[]): Promise<void> {
   const found = { command, startedAt, machine, results };
   if (program.opts<{ json: boolean }>().json) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
   else print(found, process.stdout);
-  process.exitCode = results.every(({ figures }) => figures.every(isMet)) ? EXIT_DONE : EXIT_MISSED;
+  process.exitCode = results.every(({ figures }) => figures.every(isMet)) ? EXIT_DONE : EXIT_FALLS_SHORT;
 }
 
-function interruptSignal(): AbortSignal {
-  const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
-  return interrupt.signal;
-}
-
-function wholeNumber(minimum: number, maximum: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
-  };
-}
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  process.exitCode = exitStatusOf(error);
-}
-
-function exitStatusOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_BAD_INPUT;
-  if (error instanceof Error && error.name === 'AbortError') {
-    console.error('bench: interrupted');
-    return EXIT_INTERRUPTED;
-  }
-  console.error(error instanceof Error ? `bench: ${error.message}` : error);
-  return EXIT_CANNOT_RUN;
-}
+await runCommand(program);

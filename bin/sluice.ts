@@ -1,21 +1,19 @@
 #!/usr/bin/env node
 /** The command line: wiring only. Every command has help with examples, and an exit status that means something. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { DEFAULT_STAGE, stageNames } from '../lib/config.ts';
 import { resources } from '../local/resources.ts';
 import { send } from '../local/send.ts';
 import { startLocal } from '../local/start.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import { RetailFileError } from '../producer/retail-file.ts';
-
-const EXIT_DONE = 0;
-const EXIT_NOT_EXACT = 1;
-const EXIT_BAD_INPUT = 2;
-const EXIT_CANNOT_RUN = 3;
-/** As a shell reports a command that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
-/** npm passes Ctrl-C on to a command that the terminal has told already: two signals, one wish. */
-const SECOND_SIGNAL_AFTER_MS = 500;
+import {
+  EXIT_DONE,
+  EXIT_FALLS_SHORT,
+  EXIT_INTERRUPTED,
+  interruptSignal,
+  runCommand,
+  wholeNumber,
+} from './command-line.ts';
 
 const EXIT_STATUS_HELP = `
 Exit status:
@@ -80,7 +78,7 @@ Examples:
     });
     // Without --once, Ctrl-C is how a run ends.
     if (interrupted && exact) process.exitCode = options.once ? EXIT_INTERRUPTED : EXIT_DONE;
-    else process.exitCode = exact && complete ? EXIT_DONE : EXIT_NOT_EXACT;
+    else process.exitCode = exact && complete ? EXIT_DONE : EXIT_FALLS_SHORT;
   });
 
 program
@@ -127,47 +125,4 @@ program
   .addHelpText('after', '\nExamples:\n  npm run sluice -- resources\n  npm run sluice -- resources --stage prod --json')
   .action((options) => resources({ stage: options.stage, json: options.json, output: process.stdout }));
 
-/** Ctrl-C and SIGTERM; a second one ends the process, and what it leaves is cleared away by its reaper. */
-function interruptSignal(): AbortSignal {
-  const interrupt = new AbortController();
-  let firstAtMs = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (!interrupt.signal.aborted) firstAtMs = performance.now();
-      else if (performance.now() - firstAtMs > SECOND_SIGNAL_AFTER_MS) process.exit(EXIT_INTERRUPTED);
-      interrupt.abort();
-    });
-  }
-  // Whoever was reading has gone, as with `| head`: nobody is left to tell, so the run ends as at Ctrl-C.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    interrupt.abort();
-  });
-  return interrupt.signal;
-}
-
-function wholeNumber(minimum: number, maximum: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
-  };
-}
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  process.exitCode = exitStatusOf(error);
-}
-
-/** Tells a person what happened, once, and says what that means for a script. */
-function exitStatusOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_BAD_INPUT;
-  if (error instanceof Error && error.name === 'AbortError') {
-    console.error('sluice: interrupted before anything was sent');
-    return EXIT_INTERRUPTED;
-  }
-  const verbose = program.opts<{ verbose: boolean }>().verbose;
-  console.error(error instanceof Error && !verbose ? `sluice: ${error.message}` : error);
-  return error instanceof RetailFileError ? EXIT_BAD_INPUT : EXIT_CANNOT_RUN;
-}
+await runCommand(program, 'interrupted before anything was sent');

@@ -5,7 +5,8 @@
  *   npm run conformance -- --endpoint http://127.0.0.1:9324    any server that speaks SQS
  *   npm run conformance -- --document                          makes the table of docs/conformance.md
  */
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
+import { EXIT_DONE, EXIT_FALLS_SHORT, runCommand } from '../../bin/command-line.ts';
 import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
 import { createRunFolder } from '../../local/machine/run-folder.ts';
 import { AWS_PAGES } from './case.ts';
@@ -17,10 +18,6 @@ import { runSuite, type SuiteOptions, surprises } from './run-suite.ts';
 import { openClient, ServerTarget } from './server-target.ts';
 import { type VerdictColumn, verdictTable } from './verdict-table.ts';
 
-const EXIT_CONFORMS = 0;
-const EXIT_DIFFERS = 1;
-const EXIT_BAD_INPUT = 2;
-const EXIT_CANNOT_RUN = 3;
 /** A server is asked by this many cases at once: they mostly wait. */
 const AT_ONCE = 40;
 const REGION = 'us-east-1';
@@ -51,16 +48,18 @@ Exit status:
   2  the command is wrong
   3  could not run: nothing answers at the endpoint, or a call failed on the way`,
   )
-  .exitOverride();
+  .exitOverride()
+  .action(conform);
 
-async function main(): Promise<void> {
-  const options = program.parse().opts<{
-    endpoint?: string;
-    region: string;
-    long: boolean;
-    json: boolean;
-    document: boolean;
-  }>();
+interface Options {
+  readonly endpoint?: string;
+  readonly region: string;
+  readonly long: boolean;
+  readonly json: boolean;
+  readonly document: boolean;
+}
+
+async function conform(options: Options): Promise<void> {
   if (options.document) return writeDocument();
   const { endpoint, region } = options;
   const suite = { withLong: options.long, atOnce: AT_ONCE, onDone: showProgress };
@@ -70,7 +69,7 @@ async function main(): Promise<void> {
   console.log(options.json ? JSON.stringify(asJson(columns), null, 2) : verdictTable(columns));
   const complaints = columns.flatMap(({ verdicts, known }) => surprises(verdicts, known));
   if (endpoint === undefined) for (const complaint of complaints) console.error(`not as declared: ${complaint}`);
-  process.exitCode = complaints.length === 0 ? EXIT_CONFORMS : EXIT_DIFFERS;
+  process.exitCode = complaints.length === 0 ? EXIT_DONE : EXIT_FALLS_SHORT;
 }
 
 async function ownColumns(suite: SuiteOptions): Promise<Column[]> {
@@ -114,12 +113,4 @@ function asJson(columns: readonly Column[]) {
   }));
 }
 
-try {
-  await main();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT_CONFORMS : EXIT_BAD_INPUT;
-  else {
-    console.error(`conformance: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = EXIT_CANNOT_RUN;
-  }
-}
+await runCommand(program);

@@ -3,24 +3,21 @@
  * the other, and the balance of each. Wiring only.
  */
 import { join } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { EXIT_DONE, EXIT_FALLS_SHORT, interruptSignal, runCommand, wholeNumber } from '../../bin/command-line.ts';
 import { readAssembly } from '../../local/assembly/assembly.ts';
 import { wrapped } from '../../local/eighty-columns.ts';
 import { startReaper } from '../../local/machine/reaper.ts';
 import { createRunFolder, sweepLeftRuns } from '../../local/machine/run-folder.ts';
 import { number, Screen, type ScreenProgress } from '../../local/screen.ts';
 import { synthesize } from '../../local/synthesize.ts';
-import { RetailFileError, surveyRetailFile } from '../../producer/retail-file.ts';
+import { surveyRetailFile } from '../../producer/retail-file.ts';
 import { expectedTables } from '../e2e/expected-tables.ts';
 import { type FaultReport, runFault, type Sent } from './fault-run.ts';
 import { FAULTS, type Fault } from './faults.ts';
 import { writeMadeOrders } from './made-orders.ts';
 import { balances, remarks } from './table.ts';
 
-const EXIT_NOT_EXACT = 1;
-const EXIT_BAD_INPUT = 2;
-const EXIT_CANNOT_RUN = 3;
-const EXIT_INTERRUPTED = 130;
 /** Longer than a visibility timeout, so that what came back after a fault meets it again. */
 const FAULT_SECONDS = 75;
 const ORDERS = 20_000;
@@ -77,7 +74,10 @@ Examples:
   npm run prove -- --input orders.csv.gz --json     a file of your own
   npm run prove -- --fault everything --seed 4711   the same chance again`,
   )
-  .exitOverride();
+  .exitOverride()
+  .action(async ({ seed = Math.floor(Math.random() * 2 ** 32), ...options }: ProveOptions) => {
+    process.exitCode = (await prove({ seed, ...options }, interruptSignal())) ? EXIT_DONE : EXIT_FALLS_SHORT;
+  });
 
 async function prove(options: ProveOptions, interrupt: AbortSignal): Promise<boolean> {
   await using undo = new AsyncDisposableStack();
@@ -160,41 +160,4 @@ function addFault(name: string, previous: readonly Fault[]): readonly Fault[] {
   return previous === FAULTS ? [fault] : [...previous, fault];
 }
 
-function wholeNumber(minimum: number, maximum: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
-  };
-}
-
-/** The first Ctrl-C clears away; a second ends the process, and its reapers clear away. */
-function interruptSignal(): AbortSignal {
-  const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
-      interrupt.abort();
-    });
-  }
-  return interrupt.signal;
-}
-
-try {
-  program.parse();
-  const { seed = Math.floor(Math.random() * 2 ** 32), ...options } = program.opts<ProveOptions>();
-  if (!(await prove({ seed, ...options }, interruptSignal()))) process.exitCode = EXIT_NOT_EXACT;
-} catch (error) {
-  process.exitCode = exitStatusOf(error);
-}
-
-function exitStatusOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT;
-  if (error instanceof Error && error.name === 'AbortError') {
-    console.error('prove: interrupted');
-    return EXIT_INTERRUPTED;
-  }
-  const { verbose } = program.opts<ProveOptions>();
-  console.error(error instanceof Error && !verbose ? `prove: ${error.message}` : error);
-  return error instanceof RetailFileError ? EXIT_BAD_INPUT : EXIT_CANNOT_RUN;
-}
+await runCommand(program);

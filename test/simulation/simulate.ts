@@ -2,10 +2,12 @@
  * Runs many schedules and says what was seen: every invariant with how often it was judged and violated, and whether
  * every kind of fault happened often enough at every kind of call.
  *
- * The exit status is 0 when every invariant held and everything was reached, 1 when not, 2 when the command is wrong.
+ * The exit status is 0 when every invariant held and everything was reached, 1 when not, 2 when the command is wrong,
+ * 3 when it could not run.
  */
 import { execFileSync } from 'node:child_process';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { EXIT_DONE, EXIT_FALLS_SHORT, runCommand, wholeNumber } from '../../bin/command-line.ts';
 import { showProgress } from '../../producer/progress.ts';
 import { notReached, REACHED } from './faults.ts';
 import { INVARIANTS } from './judge.ts';
@@ -26,6 +28,7 @@ const program = new Command('simulate')
   .option('--before', 'with --crash-at: before the answer is heard, not after', false)
   .option('--trace', 'write everything that happens to standard error', false)
   .option('--json', 'print the whole report as JSON', false)
+  .option('--verbose', 'show where an error came from', false)
   .addHelpText(
     'after',
     `
@@ -35,37 +38,48 @@ Examples:
   npm run simulate -- --schedules 1 --seed 4711 --trace   one schedule again, event by event
   npm run simulate -- --scenario 'an outage' --crash-at 17 --before --trace`,
   )
-  .exitOverride();
+  .exitOverride()
+  .action(simulate);
 
-try {
-  program.parse();
-} catch (error) {
-  process.exit(error instanceof CommanderError && error.exitCode === 0 ? 0 : 2);
+interface Options {
+  readonly schedules: number;
+  readonly seed: number;
+  readonly sweep: boolean;
+  readonly scenario?: string;
+  readonly crashAt?: number;
+  readonly before: boolean;
+  readonly trace: boolean;
+  readonly json: boolean;
 }
-const options = program.opts<{
-  schedules: number;
-  seed: number;
-  sweep: boolean;
-  scenario?: string;
-  crashAt?: number;
-  before: boolean;
-  trace: boolean;
-  json: boolean;
-}>();
-const startedMs = performance.now();
-const bySeed = options.scenario === undefined ? await runBySeed() : emptyReport();
-const swept = await runSweeps();
-const seconds = (performance.now() - startedMs) / 1000;
-const differing = await differingReplays(bySeed);
-const whole = emptyReport();
-for (const part of [bySeed, swept]) addReport(whole, part);
-const missing = options.scenario === undefined ? notReached(bySeed.schedules, bySeed.coverage) : undefined;
-print();
-const isWell = whole.failures.length === 0 && differing.length === 0 && (missing ?? []).length === 0;
-process.exitCode = isWell ? 0 : 1;
 
-async function runBySeed(): Promise<Report> {
-  const { schedules, seed: firstSeed, trace: traced } = options;
+interface Found {
+  /** Schedules and sweeps together. */
+  readonly whole: Report;
+  readonly bySeed: Report;
+  readonly swept: Report;
+  /** Seeds that did not replay. */
+  readonly differing: readonly string[];
+  /** Faults that happened too seldom; undefined where there were too few schedules to say. */
+  readonly missing: ReturnType<typeof notReached>;
+  readonly seconds: number;
+}
+
+async function simulate(options: Options): Promise<void> {
+  const startedMs = performance.now();
+  const bySeed = options.scenario === undefined ? await runBySeed(options) : emptyReport();
+  const swept = await runSweeps(options);
+  const seconds = (performance.now() - startedMs) / 1000;
+  const differing = await differingReplays(bySeed);
+  const whole = emptyReport();
+  for (const part of [bySeed, swept]) addReport(whole, part);
+  const missing = options.scenario === undefined ? notReached(bySeed.schedules, bySeed.coverage) : undefined;
+  if (options.json) console.log(JSON.stringify({ ...whole, seconds, differing, missing }, null, 2));
+  else print({ whole, bySeed, swept, differing, missing, seconds });
+  const isWell = whole.failures.length === 0 && differing.length === 0 && (missing ?? []).length === 0;
+  process.exitCode = isWell ? EXIT_DONE : EXIT_FALLS_SHORT;
+}
+
+async function runBySeed({ schedules, seed: firstSeed, trace: traced }: Options): Promise<Report> {
   const progress = showProgress({ title: 'schedules', unit: '', total: schedules, stream: process.stderr });
   let done = 0;
   const order: Order = { schedules, firstSeed, traced, hashEvery: REPLAY_EVERY };
@@ -75,7 +89,7 @@ async function runBySeed(): Promise<Report> {
   }).finally(() => progress.end());
 }
 
-async function runSweeps(): Promise<Report> {
+async function runSweeps(options: Options): Promise<Report> {
   const { scenario, crashAt, before: crashIsBefore, trace: traced, schedules } = options;
   // Whoever replays one schedule wants that one alone.
   if (scenario === undefined) return options.sweep && schedules > 1 ? sweepAll() : emptyReport();
@@ -92,11 +106,8 @@ async function differingReplays({ traceHashes }: Report): Promise<string[]> {
   return seeds.map(String).filter((seed) => again.traceHashes[seed] !== traceHashes[seed]);
 }
 
-function print(): void {
-  if (options.json) {
-    console.log(JSON.stringify({ ...whole, seconds, differing, missing }, null, 2));
-    return;
-  }
+function print(found: Found): void {
+  const { whole, swept, seconds } = found;
   console.log('  invariant                        judged   violated in schedules');
   for (const invariant of INVARIANTS) {
     const judged = (whole.coverage[`judged: ${invariant}`] ?? 0).toLocaleString('en');
@@ -110,20 +121,20 @@ function print(): void {
   console.log(
     `\n  ${counts[0]} schedules (${counts[1]} of them sweeps), ${counts[2]} events, ${counts[3]} h of virtual time`,
   );
-  console.log(`  ${seconds.toFixed(0)} s, ${(schedules / seconds).toFixed(0)} schedules a second; ${replays()}`);
-  console.log(`  ${reached()}`);
+  console.log(`  ${seconds.toFixed(0)} s, ${(schedules / seconds).toFixed(0)} schedules a second; ${replays(found)}`);
+  console.log(`  ${reached(found)}`);
   for (const failure of whole.failures) console.log(described(failure));
   console.log(`  ${whole.failures.length === 0 ? 'every invariant held' : 'an invariant was violated'}`);
 }
 
-function replays(): string {
+function replays({ bySeed, differing }: Found): string {
   const times = Object.keys(bySeed.traceHashes).length;
   return differing.length === 0
     ? `${times} replayed, all the same`
     : `not the same when replayed: ${differing.join(', ')}`;
 }
 
-function reached(): string {
+function reached({ missing }: Found): string {
   if (missing === undefined) return 'too few schedules to say whether every fault was reached';
   if (missing.length === 0) return `all ${REACHED.length} faults at calls, and states, were reached often enough`;
   return missing.map(({ what, times, wanted }) => `reached ${times} times, not ${wanted}: ${what}`).join('\n  ');
@@ -151,10 +162,4 @@ function commit(): string {
   }
 }
 
-function wholeNumber(least: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
-  };
-}
+await runCommand(program);
