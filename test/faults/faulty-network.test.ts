@@ -79,6 +79,30 @@ describe('a faulty network', () => {
     expect([before.ended, meanwhile.ended]).toEqual([undefined, undefined]);
   });
 
+  test('that silences, as a failover does, carries what is new', async () => {
+    const { network, open } = await startEcho();
+    const before = await open();
+    expect(network.silence()).toBe(1);
+    before.say('hello');
+    const after = await open();
+    after.say('hello');
+    await after.hears('hello');
+    expect([before.heard, before.ended, network.connectionsMade]).toEqual(['', undefined, 2]);
+  });
+
+  test('that loses an answer cuts off its client and nobody else, once', async () => {
+    const { network, open } = await startEcho();
+    const [one, other] = [await open(), await open()];
+    network.loseNextAnswerTo('commit');
+    for (const caller of [one, other]) caller.say('begin ');
+    await one.hears('begin ');
+    one.say('commit');
+    await eventually('the end', () => one.ended === 'closed');
+    other.say('commit');
+    await other.hears('begin commit');
+    expect(one.heard).toBe('begin ');
+  });
+
   test('that resets tells both ends', async () => {
     const { network, open } = await startEcho();
     const caller = await open();

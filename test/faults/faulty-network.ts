@@ -1,5 +1,6 @@
 /**
- * A network between a client and a server on this machine, which swallows, delays and resets as it is told.
+ * A network between a client and a server on this machine, which swallows, delays, resets, and loses an answer, as it is
+ * told.
  *
  * Holds always: a connection that was swallowed once stays silent for good, as one whose other end has gone without a
  * word: nothing passes, not even its end. What is delayed arrives whole and in order.
@@ -18,15 +19,20 @@ interface Connection {
   readonly client: Socket;
   readonly upstream: Socket;
   isSilent: boolean;
+  /** The server has been asked what its client shall not hear the answer to. */
+  losesAnswer: boolean;
 }
 
 export class FaultyNetwork {
+  /** That clients ever made. */
+  connectionsMade = 0;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   /** Those that were taken and lead nowhere. */
   readonly #deadEnds = new Set<Socket>();
   readonly #targetPort: number;
   #mode: Mode = { name: 'passing' };
+  #requestToLose: string | undefined;
 
   private constructor(targetPort: number) {
     this.#targetPort = targetPort;
@@ -34,9 +40,10 @@ export class FaultyNetwork {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client));
   }
 
-  static async before(targetPort: number): Promise<FaultyNetwork> {
+  /** @param port where it listens; any free one by default. */
+  static async before(targetPort: number, port = 0): Promise<FaultyNetwork> {
     const network = new FaultyNetwork(targetPort);
-    await new Promise<void>((resolve) => network.#server.listen(0, LOOPBACK, resolve));
+    await new Promise<void>((resolve) => network.#server.listen(port, LOOPBACK, resolve));
     return network;
   }
 
@@ -44,6 +51,13 @@ export class FaultyNetwork {
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('the network does not listen any more');
     return address.port;
+  }
+
+  /** The same place, by way of here. */
+  url(original: string): string {
+    const url = new URL(original);
+    url.port = String(this.port);
+    return url.href;
   }
 
   pass(): void {
@@ -57,6 +71,11 @@ export class FaultyNetwork {
   /** Silences every connection, and takes new ones without ever answering. Returns how many there were. */
   swallow(): number {
     this.#mode = { name: 'swallowing' };
+    return this.silence();
+  }
+
+  /** Silences every connection that is there, as a failover does; new ones work. Returns how many there were. */
+  silence(): number {
     let silenced = 0;
     for (const connection of this.#connections) {
       if (!connection.isSilent) silenced += 1;
@@ -75,6 +94,11 @@ export class FaultyNetwork {
     return open.length;
   }
 
+  /** The next request with this text in it reaches the server, and in place of the answer its client is cut off. */
+  loseNextAnswerTo(text: string): void {
+    this.#requestToLose = text;
+  }
+
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const { client, upstream } of this.#connections) {
@@ -86,6 +110,7 @@ export class FaultyNetwork {
   }
 
   #accept(client: Socket): void {
+    this.connectionsMade += 1;
     if (this.#mode.name === 'swallowing') {
       this.#deadEnds.add(client);
       // Read, or the kernel would tell the client by a full window.
@@ -94,10 +119,17 @@ export class FaultyNetwork {
       return;
     }
     const upstream = connect({ port: this.#targetPort, host: LOOPBACK, allowHalfOpen: true, noDelay: true });
-    const connection: Connection = { client, upstream, isSilent: false };
+    const connection: Connection = { client, upstream, isSilent: false, losesAnswer: false };
     this.#connections.add(connection);
+    client.on('data', (piece: Buffer) => this.#heard(connection, piece));
     this.#carry(connection, client, upstream);
     this.#carry(connection, upstream, client);
+  }
+
+  #heard(connection: Connection, request: Buffer): void {
+    if (connection.isSilent || this.#requestToLose === undefined || !request.includes(this.#requestToLose)) return;
+    this.#requestToLose = undefined;
+    connection.losesAnswer = true;
   }
 
   #carry(connection: Connection, from: Socket, to: Socket): void {
@@ -111,7 +143,8 @@ export class FaultyNetwork {
       });
     };
     from.on('data', (piece: Buffer) => {
-      if (!connection.isSilent) inTurn(() => void to.write(piece));
+      if (connection.losesAnswer && from === connection.upstream) connection.client.destroy();
+      else if (!connection.isSilent) inTurn(() => void to.write(piece));
     });
     from.on('end', () => inTurn(() => void to.end()));
     from.on('error', () => undefined);

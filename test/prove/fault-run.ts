@@ -187,8 +187,8 @@ class FaultRun {
   async #hire({ sqs, postgres, world }: RunServers): Promise<WorkQueue[]> {
     const { fault, stacks, workers, onEvent } = this.#options;
     const ways = new Set<Way>(fault.troubles.flatMap((trouble) => trouble.ways));
-    const databaseUrl = new URL(postgres.url);
-    if (ways.has('network to PostgreSQL')) databaseUrl.port = String(world.networkToPostgres.port);
+    const isByNetwork = ways.has('network to PostgreSQL');
+    const databaseUrl = new URL(isByNetwork ? world.networkToPostgres.url(postgres.url) : postgres.url);
     const servers: Servers = {
       accountId: sqs.accountId,
       region: REGION,

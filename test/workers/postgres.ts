@@ -5,6 +5,8 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/machin
 import { createRunFolder, type RunFolder } from '../../local/machine/run-folder.ts';
 import type { Database } from '../../workers/store/connection.ts';
 import { migrate } from '../../workers/store/migrate.ts';
+import { FaultyNetwork } from '../faults/faulty-network.ts';
+import { afterwards } from '../local/machine/machine.ts';
 
 export interface TestPostgres {
   readonly url: string;
@@ -58,4 +60,11 @@ export function postgresForTests(): TestPostgres {
     await run.close();
   });
   return postgres;
+}
+
+/** A network before it, for one test. */
+export async function networkTo({ url }: TestPostgres): Promise<FaultyNetwork> {
+  const network = await FaultyNetwork.before(Number(new URL(url).port));
+  afterwards(() => network.stop());
+  return network;
 }

@@ -5,12 +5,12 @@ import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
 import { bundleWorker } from '../../lib/constructs/worker-bundle.ts';
 import { findFreePort } from '../../local/machine/ports.ts';
+import { FaultyNetwork } from '../faults/faulty-network.ts';
 import { startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { Receipts } from '../faults/receipts.ts';
 import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
 import { bodyOf, order } from './orders.ts';
 import { postgresForTests } from './postgres.ts';
-import { TcpProxy } from './tcp-proxy.ts';
 import { entry, type TestQueue, TestSqs, Worker } from './worker-process.ts';
 
 const postgres = postgresForTests();
@@ -92,7 +92,8 @@ describe('a worker run alone', () => {
     const worker = new Worker(entry('orders'), environmentFor(queue, { DATABASE_URL: away.href }));
     await eventually('a warning', () => worker.said('cannot reach the database yet, trying again'));
     expect(await sqs.depth(queue.url)).toEqual({ visible: 3, inFlight: 0 });
-    await TcpProxy.before(there, port);
+    const network = await FaultyNetwork.before(there, port);
+    afterwards(() => network.stop());
     await eventually('all stored', async () => (await storedOrders()) === 3);
   });
 

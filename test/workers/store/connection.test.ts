@@ -3,8 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { connectionFor, openPool } from '../../../workers/store/connection.ts';
 import { afterwards } from '../../local/machine/machine.ts';
-import { postgresForTests } from '../postgres.ts';
-import { TcpProxy } from '../tcp-proxy.ts';
+import { networkTo, postgresForTests } from '../postgres.ts';
 
 const postgres = postgresForTests();
 
@@ -112,17 +111,16 @@ describe('a worker’s connection', () => {
   });
 
   test('is bounded by the worker too: on a network that swallows packets nothing is waited for for ever', async () => {
-    const proxy = await TcpProxy.before(Number(new URL(postgres.url).port));
-    const pool = openPool({ name: 'url', url: proxy.url(postgres.url) }, undefined);
+    const network = await networkTo(postgres);
+    const pool = openPool({ name: 'url', url: network.url(postgres.url) }, undefined);
     const client = await pool.connect();
-    proxy.halfOpen();
-    proxy.swallowsNew = true;
+    network.swallow();
     // Both at once: an answer that does not come, and a connection that is taken and never spoken to.
     const query = client.query('select 1').catch((error: Error) => error.message);
     const connection = pool.connect().catch((error: Error) => error.message);
     expect(await Promise.all([query, connection])).toEqual(['Query read timeout', expect.stringContaining('timeout')]);
     client.release(true);
-    proxy.cut();
+    await network.stop();
     await pool.end();
   });
 });

@@ -4,8 +4,7 @@ import type pg from 'pg';
 import type { Write } from '../../../workers/store/inbox-writer.ts';
 import { acceptsWrites, recordRejection } from '../../../workers/store/rejections.ts';
 import { afterwards, eventually } from '../../local/machine/machine.ts';
-import { postgresForTests } from '../postgres.ts';
-import { TcpProxy } from '../tcp-proxy.ts';
+import { networkTo, postgresForTests } from '../postgres.ts';
 import {
   always,
   countedAlways,
@@ -306,10 +305,10 @@ describe('a connection that is lost', () => {
   });
 
   test('with the answer to a commit under way holds the batch, and the replay suppresses it', async () => {
-    const proxy = await TcpProxy.before(Number(new URL(postgres.url).port));
-    const { writer } = await writerAt(proxy.url(postgres.url));
+    const network = await networkTo(postgres);
+    const { writer } = await writerAt(network.url(postgres.url));
     const one = message('a');
-    proxy.loseNextCommitAnswer();
+    network.loseNextAnswerTo('commit\0');
     expect(await writer.commit([one], always)).toMatchObject([{ name: 'held' }]);
     expect(await ids()).toEqual(['a']);
     expect(await writer.commit([one], always)).toEqual([suppressed]);

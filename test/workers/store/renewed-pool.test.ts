@@ -3,22 +3,21 @@ import pg from 'pg';
 import { acceptsWrites } from '../../../workers/store/rejections.ts';
 import { RenewedPool } from '../../../workers/store/renewed-pool.ts';
 import { afterwards } from '../../local/machine/machine.ts';
-import { postgresForTests } from '../postgres.ts';
-import { TcpProxy } from '../tcp-proxy.ts';
+import { networkTo, postgresForTests } from '../postgres.ts';
 import { always, makeWriter, message, stored, workWriter } from './work.ts';
 
 const postgres = postgresForTests();
 /** A worker's is 12 s: what half-open connections would cost, one after the other. */
 const QUERY_MS_MAX = 1_000;
 
-/** Four idle connections by way of a proxy, as a worker has after a busy minute. */
+/** Four idle connections by way of a network, as a worker has after a busy minute. */
 async function makePool() {
-  const proxy = await TcpProxy.before(Number(new URL(postgres.url).port));
+  const network = await networkTo(postgres);
   let opened = 0;
   const pool = new RenewedPool(() => {
     opened += 1;
     const connections = new pg.Pool({
-      connectionString: proxy.url(postgres.url),
+      connectionString: network.url(postgres.url),
       max: 4,
       query_timeout: QUERY_MS_MAX,
       connectionTimeoutMillis: QUERY_MS_MAX,
@@ -28,34 +27,34 @@ async function makePool() {
     return connections;
   });
   afterwards(async () => {
-    proxy.cut();
+    await network.stop();
     await pool.end();
   });
   await makeWriter(postgres);
   const clients = await Promise.all([1, 2, 3, 4].map(() => pool.connect()));
   for (const client of clients) client.release();
-  return { proxy, pool, writer: workWriter(pool), opened: () => opened };
+  return { network, pool, writer: workWriter(pool), opened: () => opened };
 }
 
 describe('connections that a failover left half open', () => {
   test('cost one attempt, however many there are: the next one takes a new connection', async () => {
-    const { proxy, writer } = await makePool();
-    proxy.halfOpen();
+    const { network, writer } = await makePool();
+    network.silence();
     expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
     expect(await writer.commit([message('a')], always)).toEqual([stored]);
-    expect(proxy.connections).toBe(5);
+    expect(network.connectionsMade).toBe(5);
   });
 
   test('cost one probe', async () => {
-    const { proxy, pool } = await makePool();
-    proxy.halfOpen();
+    const { network, pool } = await makePool();
+    network.silence();
     expect(await acceptsWrites(pool, 'work')).toBe(false);
     expect(await acceptsWrites(pool, 'work')).toBe(true);
   });
 
   test('are replaced together with those that were busy then', async () => {
-    const { proxy, writer, opened } = await makePool();
-    proxy.halfOpen();
+    const { network, writer, opened } = await makePool();
+    network.silence();
     const held = await Promise.all(['a', 'b', 'c'].map((id) => writer.commit([message(id)], always)));
     expect(held.flat().map(({ name }) => name)).toEqual(['held', 'held', 'held']);
     const again = await Promise.all(['a', 'b', 'c'].map((id) => writer.commit([message(id)], always)));
@@ -64,12 +63,11 @@ describe('connections that a failover left half open', () => {
   });
 
   test('and a network that swallows new connections too are noticed, and recovered from', async () => {
-    const { proxy, writer } = await makePool();
-    proxy.halfOpen();
-    proxy.swallowsNew = true;
+    const { network, writer } = await makePool();
+    network.swallow();
     expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
     expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
-    proxy.swallowsNew = false;
+    network.pass();
     expect(await writer.commit([message('a')], always)).toEqual([stored]);
   });
 });
