@@ -10,6 +10,7 @@
  * does not count.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { LOOPBACK, portOf } from '../local/machine/ports.ts';
 import { attributesAnswer, batchAnswer, receiveAnswer } from './answers.ts';
 import type { SqsCounts } from './fake-sqs-counts.ts';
 import { report } from './reports.ts';
@@ -44,10 +45,7 @@ const server = createServer((request, response) => {
 // A connection that it closed while a request was on its way would look like a fault of the consumer.
 server.keepAliveTimeout = 0;
 server.requestTimeout = 0;
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  if (address !== null && typeof address === 'object') report({ name: 'listening', port: address.port });
-});
+server.listen(0, LOOPBACK, () => report({ name: 'listening', port: portOf(server) }));
 
 function receive(request: IncomingMessage, response: ServerResponse): void {
   request.resume();

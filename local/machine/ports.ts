@@ -1,5 +1,5 @@
 /** Ports of the loopback address: whether one that a person named is free, and finding one that nobody named. */
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { hasCode } from './system-error.ts';
 
 /** Everything that Sluice starts listens here and nowhere else. */
@@ -41,13 +41,19 @@ export function portInUse(port: number, server: string, cause?: unknown): Error 
   );
 }
 
+/** Where a server listens that was given any free port. */
+export function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server does not listen on a port');
+  return address.port;
+}
+
 function tryPort(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
     server.listen({ port, host: LOOPBACK, exclusive: true }, () => {
-      const address = server.address();
-      const taken = typeof address === 'object' && address !== null ? address.port : port;
+      const taken = portOf(server);
       server.close(() => resolve(taken));
     });
   });

@@ -2,26 +2,16 @@
 import { type SQSClient, StartMessageMoveTaskCommand } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
 import { drawConfiguration } from '../simulation/configuration.ts';
+import { nobody } from '../simulation/nobody.ts';
 import { Fate, Incarnation } from '../simulation/process.ts';
 import { Random } from '../simulation/random.ts';
 import { Scheduler } from '../simulation/scheduler.ts';
 import { queueArn, settingsFrom } from '../simulation/sqs-attributes.ts';
 import { SqsClientModel } from '../simulation/sqs-client.ts';
-import { type QueueWitness, ServiceError, SqsModel } from '../simulation/sqs-model.ts';
+import { ServiceError, SqsModel } from '../simulation/sqs-model.ts';
 import type { Calls, Target } from './target.ts';
 
 const CALL_DEADLINE_MS = 30_000;
-/** Nobody judges here: the cases look at the answers. */
-const nobody: QueueWitness = {
-  received() {},
-  deleteAsked() {},
-  redriven() {},
-  copied() {},
-  deleteSent() {},
-  changeAsked() {},
-  entryFailed() {},
-  malformed() {},
-};
 
 const inputSchema = z.object({ input: z.object({ QueueUrl: z.string() }) });
 

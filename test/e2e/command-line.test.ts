@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { portOf } from '../../local/machine/ports.ts';
 import { afterwards, temporaryFolder } from '../local/machine/machine.ts';
 import { sluice } from './sluice.ts';
 
@@ -46,9 +47,7 @@ describe('what cannot run ends with status 3 and one sentence', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     afterwards(() => server.close());
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    return address.port;
+    return portOf(server);
   }
 
   test('a port in use, for either server', async () => {

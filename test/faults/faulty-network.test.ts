@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
-import { LOOPBACK } from '../../local/machine/ports.ts';
+import { LOOPBACK, portOf } from '../../local/machine/ports.ts';
 import { afterwards, eventually } from '../local/machine/machine.ts';
 import { FaultyNetwork } from './faulty-network.ts';
 
@@ -10,9 +10,7 @@ import { FaultyNetwork } from './faulty-network.ts';
 async function startEcho() {
   const server = createServer((socket) => socket.on('error', () => undefined).pipe(socket)).listen(0, LOOPBACK);
   await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const network = await FaultyNetwork.before(address.port);
+  const network = await FaultyNetwork.before(portOf(server));
   afterwards(() => server.close());
   afterwards(() => network.stop());
   return {

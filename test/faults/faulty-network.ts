@@ -7,7 +7,7 @@
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LOOPBACK } from '../../local/machine/ports.ts';
+import { LOOPBACK, portOf } from '../../local/machine/ports.ts';
 
 type Mode =
   | { readonly name: 'passing' }
@@ -48,9 +48,7 @@ export class FaultyNetwork {
   }
 
   get port(): number {
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('the network does not listen any more');
-    return address.port;
+    return portOf(this.#server);
   }
 
   /** The same place, by way of here. */

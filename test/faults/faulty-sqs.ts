@@ -5,7 +5,7 @@
  * then sees what was given to nobody; a server that is away is an answer that is lost.
  */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { portOf } from '../../local/machine/ports.ts';
 
 /** What becomes of a request: refused before it reached the server, or spoiled after it took effect there. */
 export type ProxyFate =
@@ -58,7 +58,7 @@ export async function startFaultyProxy(
     handle(way, request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const own = (server.address() as AddressInfo).port;
+  const own = portOf(server);
   return {
     endpoint: `http://127.0.0.1:${own}`,
     port: own,

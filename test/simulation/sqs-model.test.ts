@@ -3,10 +3,11 @@
  * many seeds. What the documentation promises is in test/conformance.
  */
 import { describe, expect, test } from '@jest/globals';
+import { nobody } from './nobody.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { settingsFrom } from './sqs-attributes.ts';
-import { type QueueSettings, type QueueWitness, type Receipt, ServiceError, SqsModel } from './sqs-model.ts';
+import { type QueueSettings, type Receipt, ServiceError, SqsModel } from './sqs-model.ts';
 
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed);
 const VISIBILITY_SECONDS = 60;
@@ -14,21 +15,10 @@ const VISIBILITY_SECONDS = 60;
 const QUIRKY = { sqsQuirks: 0.5, faultsEndMs: Number.POSITIVE_INFINITY };
 const HOUR_SECONDS = 3_600;
 
-const witness: QueueWitness = {
-  received() {},
-  deleteAsked() {},
-  redriven() {},
-  copied() {},
-  deleteSent() {},
-  changeAsked() {},
-  entryFailed() {},
-  malformed() {},
-};
-
 function makeQueue(settings: Partial<QueueSettings> = {}, seed = 1) {
   const scheduler = new Scheduler('immediate');
   const all = { ...settingsFrom('work', {}), visibilityTimeoutSeconds: VISIBILITY_SECONDS, ...settings };
-  const model = new SqsModel(scheduler, all, new Random(seed, 'sqs'), witness, () => {});
+  const model = new SqsModel(scheduler, all, new Random(seed, 'sqs'), nobody, () => {});
   const pass = (seconds: number) => {
     const untilMs = scheduler.nowMs + seconds * 1000;
     scheduler.at(untilMs, () => {});

@@ -1,15 +1,6 @@
 /** How a consumer stops. */
 import { describe, expect, test } from '@jest/globals';
-import { held, Rig, retried, stored } from './rig.ts';
-
-const hang = () => new Promise<never>(() => {});
-const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
-const takes =
-  (rig: Rig, ms: number, outcome = stored) =>
-  async (ids: number[]) => {
-    await rig.sleep(ms);
-    return ids.map(() => outcome);
-  };
+import { failFirst, hang, held, Rig, retried, takes, upTo } from './rig.ts';
 
 /** 400 messages in hand: a batch of ten and two of a hundred under way, 190 that wait. */
 async function fullHand(): Promise<Rig> {
@@ -73,10 +64,7 @@ describe('a stop', () => {
   test('finishes a delete that fails at first', async () => {
     const rig = new Rig();
     rig.send([1]);
-    let calls = 0;
-    rig.queue.faults.call = (operation) => {
-      if (operation === 'delete' && ++calls < 3) throw new Error('503');
-    };
+    failFirst(rig, 'delete', 2);
     rig.start();
     await rig.time.until('the hand-over', () => rig.handled.length === 1);
     expect(await rig.stop(10)).toMatchObject({ unsettled: 0 });

@@ -1,8 +1,7 @@
 /** What a consumer does with groups: order within each, and no group that waits for another. */
 import { describe, expect, test } from '@jest/globals';
-import { body, Rig, rejected, retried, stored } from './rig.ts';
+import { body, hang, Rig, rejected, retried, stored } from './rig.ts';
 
-const hang = () => new Promise<never>(() => {});
 /** Everything is stored, but for a batch with this one: it comes again whole. */
 const comesAgain = (id: number) => (ids: number[]) => ids.map(() => (ids.includes(id) ? retried : stored));
 

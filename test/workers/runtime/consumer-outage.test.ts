@@ -1,18 +1,6 @@
 /** What a consumer does while the database is away, and when it comes back. */
 import { describe, expect, test } from '@jest/globals';
-import { held, Rig, stored } from './rig.ts';
-
-const hang = () => new Promise<never>(() => {});
-const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
-
-/** A consumer whose database is away until the test says otherwise. */
-function rigWithoutDatabase(facts?: ConstructorParameters<typeof Rig>[0]) {
-  const rig = new Rig(facts);
-  const database = { isAway: true };
-  rig.probe = () => !database.isAway;
-  rig.handle = (ids) => ids.map(() => (database.isAway ? held : stored));
-  return { rig, database };
-}
+import { hang, held, Rig, rigWithoutDatabase, stored, upTo } from './rig.ts';
 
 describe('while the database is away', () => {
   test('nothing is received, what is in hand is kept, and handed over again when the probe answers', async () => {

@@ -1,6 +1,6 @@
 /** What a consumer does with a message that can never succeed. */
 import { describe, expect, test } from '@jest/globals';
-import { Rig, rejected } from './rig.ts';
+import { failFirst, Rig, rejected, rigWithoutDatabase } from './rig.ts';
 
 describe('rejecting', () => {
   test('records the reason, sends the copy, and deletes only then', async () => {
@@ -22,23 +22,17 @@ describe('rejecting', () => {
   test('tries three times in place to send the copy', async () => {
     const rig = new Rig();
     rig.queue.send('{}');
-    let sends = 0;
-    rig.queue.faults.call = (operation) => {
-      if (operation === 'send' && ++sends < 3) throw new Error('503');
-    };
+    const sends = failFirst(rig, 'send', 2);
     rig.start();
     await rig.untilEmpty();
-    expect([sends, rig.queue.deadLetters.length, rig.changes]).toEqual([3, 1, []]);
+    expect([sends.calls, rig.queue.deadLetters.length, rig.changes]).toEqual([3, 1, []]);
     expect(rig.counts).toMatchObject({ received: 1, rejected: 1, retried: 0 });
   });
 
   test('keeps a message whose copy could not be sent then, and tries again later', async () => {
     const rig = new Rig();
     rig.queue.send('{}');
-    let sends = 0;
-    rig.queue.faults.call = (operation) => {
-      if (operation === 'send' && ++sends <= 6) throw new Error('the dead-letter queue is away');
-    };
+    failFirst(rig, 'send', 6);
     rig.start();
     await rig.untilEmpty();
     expect(rig.changes).toEqual([[['m1', 15]], [['m1', 30]]]);
@@ -61,18 +55,13 @@ describe('rejecting', () => {
   });
 
   test('sends no copy of a message whose lease was lost while its reason was written', async () => {
-    const rig = new Rig();
+    const { rig, database } = rigWithoutDatabase();
     rig.queue.send('{}');
-    let away = true;
-    rig.probe = () => !away;
-    rig.recordRejection = () => {
-      if (away) throw new Error('connection refused');
-    };
     rig.start();
     await rig.time.pass(1_000);
     rig.queue.handOutElsewhere('m1');
     await rig.time.pass(40_000);
-    away = false;
+    database.isAway = false;
     await rig.time.pass(10_000);
     expect(rig.queue.deadLetters).toEqual([]);
     expect(rig.queue.deletes).toEqual([]);
@@ -80,34 +69,24 @@ describe('rejecting', () => {
   });
 
   test('waits for a database that cannot record the reason, without receiving the message again', async () => {
-    const rig = new Rig();
+    const { rig, database } = rigWithoutDatabase();
     rig.queue.send('{}');
-    let away = true;
-    rig.probe = () => !away;
-    rig.recordRejection = () => {
-      if (away) throw new Error('connection refused');
-    };
     rig.start();
     await rig.time.pass(100_000);
     expect(rig.queue.left).toMatchObject([{ receiveCount: 1 }]);
     // The second was under way when the database went.
     expect(rig.queue.receives).toBeLessThanOrEqual(2);
-    away = false;
+    database.isAway = false;
     await rig.untilEmpty();
     expect(rig.queue.deadLetters).toHaveLength(1);
   });
 
   test('ends an outage when a reason could be written: a queue of bad messages alone is worked off at full speed', async () => {
-    const rig = new Rig();
+    const { rig, database } = rigWithoutDatabase();
     for (let message = 0; message < 60; message += 1) rig.queue.send('{}');
-    let away = true;
-    rig.probe = () => !away;
-    rig.recordRejection = () => {
-      if (away) throw new Error('connection refused');
-    };
     rig.start();
     await rig.time.pass(30_000);
-    away = false;
+    database.isAway = false;
     await rig.time.until('an empty queue', () => rig.queue.left.length === 0);
     expect(rig.queue.pollsUnderWayMax).toBeGreaterThan(1);
     expect(rig.consumer.gauges.breakerOpen).toBe(0);

@@ -1,8 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { body, lost, Rig, retried, stored } from './rig.ts';
+import { body, failFirst, hang, lost, Rig, retried, stored, takes, upTo } from './rig.ts';
 
-const hang = () => new Promise<never>(() => {});
-const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
 
@@ -111,10 +109,7 @@ describe('messages of several receives', () => {
   test('share a batch: the first ten go at once, the others in hundreds, three batches at a time', async () => {
     const rig = new Rig();
     rig.send(upTo(300));
-    rig.handle = async (ids) => {
-      await rig.sleep(1_000);
-      return ids.map(() => stored);
-    };
+    rig.handle = takes(rig, 1_000);
     rig.start();
     await rig.time.pass(999);
     expect(rig.handled.map(({ length }) => length)).toEqual([10, 100, 100]);
@@ -134,10 +129,7 @@ describe('messages of several receives', () => {
   test('wait 5 ms for others while one is', async () => {
     const rig = new Rig();
     rig.send([1]);
-    rig.handle = async (ids) => {
-      await rig.sleep(1_000);
-      return ids.map(() => stored);
-    };
+    rig.handle = takes(rig, 1_000);
     rig.start();
     await rig.time.pass(50);
     rig.send([2]);
@@ -179,10 +171,7 @@ describe('settling', () => {
   test('tells all entries again when a call failed as a whole', async () => {
     const rig = new Rig();
     rig.send([1]);
-    let calls = 0;
-    rig.queue.faults.call = (operation) => {
-      if (operation === 'delete' && ++calls < 3) throw new Error('503');
-    };
+    failFirst(rig, 'delete', 2);
     rig.start();
     await rig.untilEmpty();
     expect(rig.queue.deletes).toEqual([['m1'], ['m1'], ['m1']]);
@@ -265,10 +254,7 @@ describe('leases', () => {
   test('are extended while the handler runs, ten in a call, and not after settling', async () => {
     const rig = new Rig();
     rig.send(upTo(10));
-    rig.handle = async (ids) => {
-      await rig.sleep(200_000);
-      return ids.map(() => stored);
-    };
+    rig.handle = takes(rig, 200_000);
     rig.start();
     await rig.untilEmpty();
     expect(rig.handled).toHaveLength(1);
@@ -280,10 +266,7 @@ describe('leases', () => {
   test('are extended for what waits for its turn too', async () => {
     const rig = new Rig();
     rig.send(upTo(250));
-    rig.handle = async (ids) => {
-      await rig.sleep(100_000);
-      return ids.map(() => stored);
-    };
+    rig.handle = takes(rig, 100_000);
     rig.start();
     await rig.untilEmpty();
     expect(rig.handled.map(({ length }) => length)).toEqual([10, 100, 100, 40]);
@@ -437,10 +420,7 @@ describe('a message that was received three times or more', () => {
     const rig = new Rig();
     rig.send(upTo(5));
     suspect(rig, 'm1');
-    rig.handle = async (ids) => {
-      await rig.sleep(1_000);
-      return ids.map(() => stored);
-    };
+    rig.handle = takes(rig, 1_000);
     rig.start();
     await rig.time.pass(500);
     rig.send([6]);
@@ -525,10 +505,7 @@ describe('what a consumer measures', () => {
     const rig = new Rig();
     rig.send(upTo(10));
     await rig.time.pass(100_000);
-    rig.handle = async (ids) => {
-      await rig.sleep(20_000);
-      return ids.map(() => stored);
-    };
+    rig.handle = takes(rig, 20_000);
     rig.start();
     await rig.untilEmpty();
     const line = rig.metrics;

@@ -31,9 +31,11 @@ interface StoredMessage {
   handle: string | undefined;
 }
 
+export type QueueOperation = 'receive' | 'delete' | 'changeVisibility' | 'send';
+
 export interface Faults {
   /** Called before each call: may throw, wait or hang. */
-  call?: (operation: 'receive' | 'delete' | 'changeVisibility' | 'send', entries: readonly string[]) => unknown;
+  call?: (operation: QueueOperation, entries: readonly string[]) => unknown;
   /** Entries, by message id, that the service fails although it answers. */
   entry?: (operation: 'delete' | 'changeVisibility', messageId: string) => boolean;
 }

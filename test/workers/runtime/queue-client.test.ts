@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
+import { portOf } from '../../../local/machine/ports.ts';
 import { checkFacts, type SqsOperation, SqsQueue } from '../../../workers/runtime/queue-client.ts';
+import { setEnvironment } from '../../environment.ts';
 import { afterwards, eventually } from '../../local/machine/machine.ts';
 
 interface Asked {
@@ -29,21 +31,12 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
-  const environment = {
+  const port = portOf(server);
+  setEnvironment({
     AWS_ENDPOINT_URL_SQS: `http://127.0.0.1:${port}`,
     AWS_ACCESS_KEY_ID: 'none',
     AWS_SECRET_ACCESS_KEY: 'none',
-  };
-  for (const [name, value] of Object.entries(environment)) {
-    const before = process.env[name];
-    process.env[name] = value;
-    afterwards(() => {
-      if (before === undefined) delete process.env[name];
-      else process.env[name] = before;
-    });
-  }
+  });
   const queue = new SqsQueue({
     queueUrl: `http://127.0.0.1:${port}/000000000000/work${suffix}`,
     deadLetterQueueUrl: `http://127.0.0.1:${port}/000000000000/work-dlq${suffix}`,

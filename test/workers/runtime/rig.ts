@@ -8,7 +8,7 @@ import type { QueueFacts } from '../../../workers/runtime/queue-client.ts';
 import type { Rejection } from '../../../workers/runtime/rejection.ts';
 import { sleep } from '../../../workers/runtime/surroundings.ts';
 import { Telemetry } from '../../../workers/runtime/telemetry.ts';
-import { MemoryQueue } from './memory-queue.ts';
+import { MemoryQueue, type QueueOperation } from './memory-queue.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 export type Work = { readonly id: number };
@@ -24,6 +24,11 @@ export const retried: Outcome = { name: 'retried', reason: 'not now' };
 export const held: Outcome = { name: 'held', reason: 'connection refused' };
 export const lost: Outcome = { name: 'lost' };
 export const rejected = (reason: string): Outcome => ({ name: 'rejected', reason, errorClass: 'RefusedByDatabase' });
+
+/** Of a handler or a call that never answers. */
+export const hang = () => new Promise<never>(() => {});
+/** Ids from 1 on. */
+export const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
 export const body = (id: number, version = 1) => JSON.stringify({ schema: 'work', version, payload: { id } });
 
@@ -136,4 +141,35 @@ export class Rig {
       this.underWay -= 1;
     }
   }
+}
+
+/** A handler that is so slow. */
+export function takes(rig: Rig, ms: number, outcome = stored): (ids: number[]) => Promise<Outcome[]> {
+  return async (ids) => {
+    await rig.sleep(ms);
+    return ids.map(() => outcome);
+  };
+}
+
+/** The first so many calls of it fail. */
+export function failFirst(rig: Rig, failing: QueueOperation, times: number): { readonly calls: number } {
+  const seen = { calls: 0 };
+  rig.queue.faults.call = (operation) => {
+    if (operation !== failing) return;
+    seen.calls += 1;
+    if (seen.calls <= times) throw new Error('503');
+  };
+  return seen;
+}
+
+/** A consumer whose database is away until the test says otherwise. */
+export function rigWithoutDatabase(options?: RigOptions) {
+  const rig = new Rig(options);
+  const database = { isAway: true };
+  rig.probe = () => !database.isAway;
+  rig.handle = (ids) => ids.map(() => (database.isAway ? held : stored));
+  rig.recordRejection = () => {
+    if (database.isAway) throw new Error('connection refused');
+  };
+  return { rig, database };
 }

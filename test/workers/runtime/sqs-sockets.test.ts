@@ -1,23 +1,14 @@
 import { getEventListeners } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { DeleteMessageBatchCommand, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
+import { portOf } from '../../../local/machine/ports.ts';
 import { openSqsClient, RenewedClient, type SqsCalls } from '../../../workers/runtime/sqs-sockets.ts';
+import { setEnvironment } from '../../environment.ts';
 import { afterwards } from '../../local/machine/machine.ts';
 
 /** Longer than a first call takes on a busy machine. */
 const DEADLINE_MS = 1_500;
-
-function setEnvironment(environment: Record<string, string>): void {
-  for (const [name, value] of Object.entries(environment)) {
-    const before = process.env[name];
-    process.env[name] = value;
-    afterwards(() => {
-      if (before === undefined) delete process.env[name];
-      else process.env[name] = before;
-    });
-  }
-}
 
 /** Accepts connections, reads requests, and answers as the test says: at first not at all. */
 async function startSilentServer() {
@@ -40,7 +31,7 @@ async function startSilentServer() {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const endpoint = `http://127.0.0.1:${portOf(server)}`;
   setEnvironment({
     AWS_ENDPOINT_URL_SQS: endpoint,
     AWS_ACCESS_KEY_ID: 'none',

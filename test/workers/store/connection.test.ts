@@ -1,7 +1,9 @@
 import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { portOf } from '../../../local/machine/ports.ts';
 import { connectionFor, openPool } from '../../../workers/store/connection.ts';
+import { setEnvironment } from '../../environment.ts';
 import { afterwards } from '../../local/machine/machine.ts';
 import { networkTo, postgresForTests } from '../postgres.ts';
 
@@ -30,21 +32,11 @@ async function secretsManager() {
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const environment = {
-    AWS_ENDPOINT_URL_SECRETS_MANAGER: `http://127.0.0.1:${address.port}`,
+  setEnvironment({
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: `http://127.0.0.1:${portOf(server)}`,
     AWS_ACCESS_KEY_ID: 'none',
     AWS_SECRET_ACCESS_KEY: 'none',
-  };
-  for (const [name, value] of Object.entries(environment)) {
-    const before = process.env[name];
-    process.env[name] = value;
-    afterwards(() => {
-      if (before === undefined) delete process.env[name];
-      else process.env[name] = before;
-    });
-  }
+  });
   return state;
 }
 

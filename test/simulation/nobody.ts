@@ -1,0 +1,13 @@
+/** Judges nothing: for whoever looks at the answers of the queue's model, and not at what it sees by itself. */
+import type { QueueWitness } from './sqs-model.ts';
+
+export const nobody: QueueWitness = {
+  received() {},
+  deleteAsked() {},
+  redriven() {},
+  copied() {},
+  deleteSent() {},
+  changeAsked() {},
+  entryFailed() {},
+  malformed() {},
+};
