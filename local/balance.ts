@@ -6,6 +6,7 @@
  */
 import type pg from 'pg';
 import { z } from 'zod';
+import { parsedJson } from './json-text.ts';
 import type { SentEntry } from './sent-journal.ts';
 import type { DeadLetterRead } from './sqs-control.ts';
 
@@ -133,12 +134,8 @@ function counted(reasons: ReadonlyMap<string, readonly string[]>): RejectionCoun
 const bodySchema = z.object({ payload: z.object({ orderId: z.string() }) });
 
 function orderIdIn(body: string): string | undefined {
-  try {
-    return bodySchema.safeParse(JSON.parse(body)).data?.payload.orderId;
-  } catch {
-    // A body that is not JSON names no order.
-    return undefined;
-  }
+  // A body that is not JSON names no order.
+  return bodySchema.safeParse(parsedJson(body)).data?.payload.orderId;
 }
 
 /** Nothing is lost, stored twice, out of order, or dead without a reason of its own; some may still be waiting. */

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { SystemFleet } from './assembly/system.ts';
 import { GivenBack, type Wait } from './given-back.ts';
+import { parsedJson } from './json-text.ts';
 import { type ProcessExit, type RunningProcess, startProcess } from './machine/child-process.ts';
 import type { RunFolder } from './machine/run-folder.ts';
 
@@ -152,7 +153,7 @@ export class LocalFleet {
   }
 
   #read(line: string): void {
-    const json = parsed(line);
+    const json = parsedJson(line);
     const metrics = metricLineSchema.safeParse(json);
     if (metrics.success) {
       const { counts } = this;
@@ -172,13 +173,5 @@ export class LocalFleet {
     const warning = reason === undefined ? msg : `${msg} (${reason})`;
     if (warning !== this.lastWarning) this.#options.onEvent(`${this.name}: ${warning}`);
     this.lastWarning = warning;
-  }
-}
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }

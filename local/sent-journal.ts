@@ -9,6 +9,7 @@ import { createReadStream, createWriteStream, existsSync, type WriteStream } fro
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { parsedJson } from './json-text.ts';
 
 const entrySchema = z.object({
   queue: z.enum(['orders', 'ledger']),
@@ -69,16 +70,8 @@ export class SentJournal {
   async *entries(): AsyncGenerator<SentEntry> {
     if (!existsSync(this.#path)) return;
     for await (const line of createInterface({ input: createReadStream(this.#path) })) {
-      const entry = entrySchema.safeParse(parsed(line));
+      const entry = entrySchema.safeParse(parsedJson(line));
       if (entry.success) yield entry.data;
     }
-  }
-}
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }

@@ -12,7 +12,7 @@ import { EMBEDDED_ACCOUNT_ID } from '../../local/servers.ts';
 import { SAMPLE_FILE } from '../../local/start.ts';
 import { ORDER_SCHEMA, ORDER_VERSION } from '../../workers/messages/order.ts';
 import { startFaultyProxy } from '../faults/faulty-sqs.ts';
-import { afterwards, freezePostgres, temporaryFolder } from '../local/machine/machine.ts';
+import { afterwards, freezePostgres, makeRun, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
 import { Sluice, sluice } from './sluice.ts';
 
@@ -21,8 +21,7 @@ const RUN_MS_MAX = 120_000;
 const FAULTY_RUN_MS_MAX = 170_000;
 
 async function servers() {
-  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
-  afterwards(() => run.close());
+  const run = await makeRun();
   const [postgres, sqs] = await Promise.all([startEmbeddedPostgres({ run }), startEmbeddedSqs({ run })]);
   afterwards(() => Promise.all([postgres.stop(), sqs.stop()]));
   return { DATABASE_URL: postgres.url, AWS_ENDPOINT_URL: sqs.endpoint };
@@ -95,8 +94,7 @@ describe("a PostgreSQL of one's own that is frozen", () => {
   test(
     'does not hold a run that Ctrl-C ends, and is left to its owner',
     async () => {
-      const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
-      afterwards(() => run.close());
+      const run = await makeRun();
       const postgres = await startEmbeddedPostgres({ run });
       afterwards(() => postgres.stop());
       const sluiceRun = new Sluice(['start'], await temporaryFolder(), { DATABASE_URL: postgres.url });

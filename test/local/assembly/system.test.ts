@@ -13,7 +13,7 @@ import { startEmbeddedSqs } from '../../../local/machine/embedded-sqs.ts';
 import { createRunFolder } from '../../../local/machine/run-folder.ts';
 import { SqsControl } from '../../../local/sqs-control.ts';
 import { synthesize } from '../../../local/synthesize.ts';
-import { afterwards, temporaryFolder } from '../machine/machine.ts';
+import { afterwards, makeRun } from '../machine/machine.ts';
 
 const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
 const servers: Servers = {
@@ -136,8 +136,7 @@ describe('the assembly', () => {
 
 describe('the embedded server', () => {
   test('holds every queue with exactly the attributes of the template', async () => {
-    const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
-    afterwards(() => run.close());
+    const run = await makeRun();
     const sqs = await startEmbeddedSqs({ run });
     afterwards(() => sqs.stop());
     const here = { ...servers, sqsEndpoint: sqs.endpoint };

@@ -2,14 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { LINE_CHARACTERS_MAX, type StartProcessOptions, startProcess } from '../../../local/machine/child-process.ts';
 import { isRunning, startMarkOf } from '../../../local/machine/process-identity.ts';
-import { createRunFolder, type RunFolder } from '../../../local/machine/run-folder.ts';
-import { afterwards, eventually, temporaryFolder } from './machine.ts';
-
-async function makeRun(): Promise<RunFolder> {
-  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
-  afterwards(() => run.close());
-  return run;
-}
+import type { RunFolder } from '../../../local/machine/run-folder.ts';
+import { eventually, makeRun } from './machine.ts';
 
 function startShell(run: RunFolder, script: string, options: Partial<StartProcessOptions> = {}) {
   const logFile = run.logPath('shell');

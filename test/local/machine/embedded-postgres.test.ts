@@ -10,17 +10,11 @@ import { type DataFolder, openDataFolder } from '../../../local/machine/data-fol
 import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../../local/machine/embedded-postgres.ts';
 import { findPostgres } from '../../../local/machine/postgres-programs.ts';
 import { isRunning } from '../../../local/machine/process-identity.ts';
-import { createRunFolder, type RunFolder } from '../../../local/machine/run-folder.ts';
-import { afterwards, eventually, freezePostgres, isListening, temporaryFolder } from './machine.ts';
+import type { RunFolder } from '../../../local/machine/run-folder.ts';
+import { afterwards, eventually, freezePostgres, isListening, makeRun, temporaryFolder } from './machine.ts';
 
 const isRoot = process.getuid!() === 0;
 const nobody = { uid: 65_534, gid: 65_534 };
-
-async function makeRun(): Promise<RunFolder> {
-  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
-  afterwards(() => run.close());
-  return run;
-}
 
 async function start(options: EmbeddedPostgresOptions) {
   const postgres = await startEmbeddedPostgres(options);

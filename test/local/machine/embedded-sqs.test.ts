@@ -11,14 +11,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
 import { startEmbeddedSqs } from '../../../local/machine/embedded-sqs.ts';
-import { createRunFolder, type RunFolder } from '../../../local/machine/run-folder.ts';
-import { afterwards, isListening, temporaryFolder } from './machine.ts';
-
-async function makeRun(): Promise<RunFolder> {
-  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
-  afterwards(() => run.close());
-  return run;
-}
+import { afterwards, isListening, makeRun } from './machine.ts';
 
 async function startQueue(attributes: Record<string, string> = {}) {
   const sqs = await startEmbeddedSqs({ run: await makeRun() });

@@ -1,5 +1,4 @@
-/** What the tests of this folder share: folders that go with the test, and looking at processes and ports. */
-
+/** What tests share: folders and runs that go with the test, and looking at processes and ports. */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach } from '@jest/globals';
 import pg from 'pg';
 import { isRunning, type ProcessIdentity, startMarkOf } from '../../../local/machine/process-identity.ts';
+import { createRunFolder, type RunFolder } from '../../../local/machine/run-folder.ts';
 
 /** Less than a test has: on a machine that is busy, a whole run takes half of it to start. */
 const EVENTUALLY_MS = 50_000;
@@ -30,6 +30,13 @@ export async function temporaryFolder(): Promise<string> {
   // A reaper may be clearing it away at the same time.
   afterwards(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
+}
+
+/** A run for one test, in a folder of its own. */
+export async function makeRun(): Promise<RunFolder> {
+  const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
+  afterwards(() => run.close());
+  return run;
 }
 
 /** Waits until something holds; what it is, asked when it has not come, shows up in the failure. */
