@@ -1,0 +1,90 @@
+/** What a consumer does with a message that may have ended its process before. */
+import { describe, expect, test } from '@jest/globals';
+import { hang, Rig, stored, takes, upTo } from './rig.ts';
+
+describe('a message that was received three times or more', () => {
+  const suspect = (rig: Rig, id: string) => rig.queue.receivedBefore(id, 2);
+
+  test('is handled alone, after all others in hand, and nothing is received meanwhile', async () => {
+    const rig = new Rig();
+    rig.send(upTo(5));
+    suspect(rig, 'm1');
+    rig.handle = takes(rig, 1_000);
+    rig.start();
+    await rig.time.pass(500);
+    rig.send([6]);
+    await rig.time.pass(1_400);
+    expect(rig.handled).toEqual([[2, 3, 4, 5], [1]]);
+    expect(rig.queue.receives).toBe(1);
+    await rig.untilEmpty();
+    expect(rig.handled).toEqual([[2, 3, 4, 5], [1], [6]]);
+    expect(rig.underWayMax).toBe(1);
+  });
+
+  test('goes before one that was received more often', async () => {
+    const rig = new Rig();
+    rig.send(upTo(3));
+    rig.queue.receivedBefore('m1', 4);
+    rig.queue.receivedBefore('m2', 3);
+    rig.queue.receivedBefore('m3', 2);
+    rig.start();
+    await rig.untilEmpty();
+    expect(rig.handled).toEqual([[3], [2], [1]]);
+  });
+
+  test('waits until what was handled before it is deleted, which does not wait for others then', async () => {
+    const rig = new Rig();
+    rig.send([1, 2]);
+    suspect(rig, 'm1');
+    const remove = Promise.withResolvers<void>();
+    rig.queue.faults.call = (operation) => (operation === 'delete' ? remove.promise : undefined);
+    rig.start();
+    await rig.time.pass(50);
+    expect([rig.handled, rig.queue.deletes]).toEqual([[[2]], [['m2']]]);
+    remove.resolve();
+    await rig.untilEmpty();
+    expect(rig.handled).toEqual([[2], [1]]);
+  });
+
+  test('has all others hidden longer before it is handled: its group for five visibility timeouts, the next for six', async () => {
+    const rig = new Rig({ fifo: true });
+    rig.send([1, 2, 3], 'a');
+    rig.send([4], 'b');
+    rig.send([5], 'c');
+    // Those of b and c come too often too, so that they still wait.
+    for (const id of ['m1', 'm4', 'm5']) suspect(rig, id);
+    const changesBefore: (typeof rig.changes)[] = [];
+    rig.handle = (ids) => {
+      changesBefore.push(rig.changes);
+      return ids.map(() => stored);
+    };
+    rig.start();
+    await rig.untilEmpty();
+    const apart = [
+      [
+        ['m2', 300],
+        ['m3', 300],
+      ],
+      [['m4', 360]],
+      [['m5', 420]],
+    ];
+    expect(rig.handled).toEqual([[1], [2, 3], [4], [5]]);
+    // For the second suspect the third is far enough already, and the second itself comes again first.
+    expect(changesBefore).toEqual([apart, apart, [...apart, [['m4', 60]]], [...apart, [['m4', 60]], [['m5', 60]]]]);
+  });
+
+  test('that ends its process comes again alone', async () => {
+    const rig = new Rig({ fifo: true });
+    rig.send([1, 2, 3], 'a');
+    suspect(rig, 'm1');
+    rig.handle = () => {
+      // Nothing of this process goes out any more.
+      rig.queue.changeVisibilityBatch = hang;
+      return hang();
+    };
+    rig.start();
+    await rig.time.pass(60_100);
+    const others = await rig.queue.receive(new AbortController().signal);
+    expect(others.map(({ messageId }) => messageId)).toEqual(['m1']);
+  });
+});
