@@ -1,25 +1,5 @@
-/**
- * Faults that a person could write into the workers, each with the invariants that must catch it. A mutant is made while
- * its file is loaded, so that the product has no switches.
- */
-import { registerHooks } from 'node:module';
-import type { Invariant } from './judge.ts';
-
-export interface Mutant {
-  readonly name: string;
-  readonly edits: readonly Edit[];
-  readonly caughtBy: readonly Invariant[];
-  /** A schedule that catches it; `hunt.ts` finds another when the draws have moved. */
-  readonly seed: number;
-}
-
-/** One exact replacement, which occurs once in its file. */
-export interface Edit {
-  /** Below workers/. */
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-}
+/** Faults that a person could write into the workers, each with the invariants that must catch it. */
+import type { Mutant } from './mutant.ts';
 
 const CONSUMER = 'runtime/consumer.ts';
 const SETTLING = 'runtime/settling.ts';
@@ -409,21 +389,3 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 162,
   },
 ];
-
-/** Every edit's text must be there exactly once, or the source has moved on and the mutant tests nothing. */
-export function edited(source: string, mutant: string, { file, from, to }: Edit): string {
-  const times = source.split(from).length - 1;
-  if (times !== 1) throw new Error(`the mutant "${mutant}" fits ${times} places of workers/${file}; it must fit one`);
-  return source.replace(from, () => to);
-}
-
-export function applyMutant({ name, edits }: Mutant): void {
-  registerHooks({
-    load(url, context, nextLoad) {
-      const loaded = nextLoad(url, context);
-      const own = edits.filter(({ file }) => url.endsWith(`/workers/${file}`));
-      if (own.length === 0) return loaded;
-      return { ...loaded, source: own.reduce((source, edit) => edited(source, name, edit), String(loaded.source)) };
-    },
-  });
-}

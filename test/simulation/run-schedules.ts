@@ -9,7 +9,8 @@
  */
 import { z } from 'zod';
 import type { Configuration } from './configuration.ts';
-import { applyMutant, MUTANTS } from './mutants.ts';
+import { applyMutant } from './mutant.ts';
+import { MUTANTS } from './mutants.ts';
 import type { Verdict } from './schedule.ts';
 import { addReport, emptyReport, type Report } from './tally.ts';
 
