@@ -6,12 +6,14 @@
  */
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { COMPILE_CACHE_FOLDER } from '../compile-cache.ts';
 import { type ProcessExit, type RunningProcess, startProcess } from './child-process.ts';
 import { LOOPBACK, portError } from './ports.ts';
 import type { RunFolder } from './run-folder.ts';
 
 const PROCESS_NAME = 'sqs';
-const PRODUCT = 'the SQS server';
+/** As messages name it. */
+export const SQS_PRODUCT = 'the SQS server';
 /** Loading it takes 0.2 s, many times that on a machine that is busy. */
 const READY_WAIT_MS = 20_000;
 /** It has nothing to save: what takes longer hangs. */
@@ -55,7 +57,7 @@ export async function startEmbeddedSqs({ run, port = 0 }: EmbeddedSqsOptions): P
     name: PROCESS_NAME,
     command: process.execPath,
     args: [fileURLToPath(new URL('./sqs-server.ts', import.meta.url)), String(port)],
-    env: {},
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE_FOLDER },
     logFile,
     onLine: (line) => {
       if (lastWords.push(line) > 8) lastWords.shift();
@@ -86,6 +88,6 @@ async function listeningPort(
   if (report !== undefined && 'port' in report) return report.port;
   await server.stop('SIGKILL', STOP_WAIT_MS);
   if (report !== undefined)
-    throw portError(Object.assign(new Error(report.message), { code: report.code }), port, PRODUCT);
-  throw new Error(`${PRODUCT} does not come up. Its last words:\n  ${lastWords.join('\n  ')}`);
+    throw portError(Object.assign(new Error(report.message), { code: report.code }), port, SQS_PRODUCT);
+  throw new Error(`${SQS_PRODUCT} does not come up. Its last words:\n  ${lastWords.join('\n  ')}`);
 }

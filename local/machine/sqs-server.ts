@@ -3,6 +3,7 @@
  *
  * Tells its parent once where it listens, or why it cannot, and ends when the parent goes.
  */
+import { flushCompileCache } from 'node:module';
 import type { SqsServerReport } from './embedded-sqs.ts';
 import { buildSqsServer } from './long-polls.ts';
 import { LOOPBACK } from './ports.ts';
@@ -16,6 +17,8 @@ const server = await buildSqsServer();
 try {
   const address = await server.listen({ port: Number(process.argv[2]), host: LOOPBACK });
   report({ port: Number(new URL(address).port) });
+  // Node does so at an end in good order; this process is ended by a signal.
+  flushCompileCache();
 } catch (error) {
   report({ code: codeOf(error) ?? 'unknown', message: String(error) });
 }
