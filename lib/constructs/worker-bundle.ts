@@ -1,10 +1,13 @@
 /**
  * A worker as one file: the entry and all that it imports, with its source map and the migrations beside it.
  *
+ * The workers of the repository are built together, because they share nearly all that they import: the first that is
+ * asked for is given out and the others are kept until they are.
+ *
  * Holds always: the bytes depend on the sources alone, not on where the repository lies, where the output goes or
  * who builds it, so that the asset's hash changes exactly when the worker does.
  */
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssetHashType, type BundlingOptions, BundlingOutput, DockerImage } from 'aws-cdk-lib';
@@ -18,6 +21,10 @@ export const BUNDLE_ENTRY = 'index.mjs';
 
 const repositoryFolder = fileURLToPath(new URL('../../', import.meta.url));
 const migrationsFolder = join(repositoryFolder, 'workers/store/migrations');
+const WORKER_ENTRIES = 'workers/*/main.ts';
+
+/** Built with another and not asked for yet; each is given out once, so that whoever builds again has the sources of then. */
+const kept = new Map<string, esbuild.OutputFile[]>();
 
 /** The S3 asset of a worker, built when the app is synthesized. `entry` is relative to the repository. */
 export function workerBundle(scope: Construct, id: string, entry: string): Asset {
@@ -48,9 +55,7 @@ export function bundleWorker(entry: string, outputFolder: string): void {
   if (!existsSync(join(repositoryFolder, entry))) {
     throw new Error(`cannot bundle ${entry}: there is no such file. Name the entry relative to the repository.`);
   }
-  // The source map names its sources relative to the output: a fixed place, never written to, keeps the bytes equal.
-  const outfile = join(repositoryFolder, 'bundle', BUNDLE_ENTRY);
-  for (const file of esbuilt(entry, outfile)) {
+  for (const file of builtFiles(entry)) {
     writeFileSync(join(outputFolder, basename(file.path)), file.contents);
   }
   const migrations = join(outputFolder, 'migrations');
@@ -58,11 +63,26 @@ export function bundleWorker(entry: string, outputFolder: string): void {
   cpSync(migrationsFolder, migrations, { recursive: true });
 }
 
-function esbuilt(entry: string, outfile: string): esbuild.OutputFile[] {
+function builtFiles(entry: string): esbuild.OutputFile[] {
+  const before = kept.get(entry);
+  kept.delete(entry);
+  if (before !== undefined) return before;
+  const workers = globSync(WORKER_ENTRIES, { cwd: repositoryFolder }).sort();
+  const built = esbuilt(entry, workers.includes(entry) ? workers : [entry]);
+  for (const [other, files] of built) if (other !== entry) kept.set(other, files);
+  return built.get(entry)!;
+}
+
+/** The files of each of `entries`; `entry` is the one that an error names. */
+function esbuilt(entry: string, entries: readonly string[]): Map<string, esbuild.OutputFile[]> {
+  // The source maps name their sources relative to the output: fixed places, never written to, keep the bytes equal.
+  const folderOf = (each: string) => join('bundle', each.replaceAll(/\W/g, '-'));
+  const outdir = repositoryFolder;
   try {
-    return esbuild.buildSync({
-      entryPoints: [entry],
-      outfile,
+    const { outputFiles } = esbuild.buildSync({
+      entryPoints: entries.map((each) => ({ in: each, out: join(folderOf(each), basename(BUNDLE_ENTRY, '.mjs')) })),
+      outdir,
+      outExtension: { '.js': '.mjs' },
       write: false,
       absWorkingDir: repositoryFolder,
       bundle: true,
@@ -81,7 +101,9 @@ function esbuilt(entry: string, outfile: string): esbuild.OutputFile[] {
       banner: {
         js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
       },
-    }).outputFiles;
+    });
+    const filesOf = (each: string) => outputFiles.filter(({ path }) => dirname(path) === join(outdir, folderOf(each)));
+    return new Map(entries.map((each) => [each, filesOf(each)]));
   } catch (cause) {
     throw new Error(`cannot bundle ${entry}: ${firstProblem(cause)}`, { cause });
   }
