@@ -1,8 +1,8 @@
 /**
  * The local run: the synthesized app on this machine, real orders through it, and the balance at the end.
  *
- *   sweep → synthesize, survey the file, start the servers (at once) → queues, migrations → fleets → send → watch
- *   → drain → balance → clear away
+ *   sweep → try what a person named → synthesize, survey the file, start the servers (at once) → queues, migrations
+ *   → fleets → send → watch → drain → balance → clear away
  *
  * Holds always: whatever was started is stopped and cleared away on every way out, and the balance is taken while
  * queues and tables still stand.
@@ -30,6 +30,9 @@ import { wrapped } from './eighty-columns.ts';
 import type { LocalFleet } from './fleet.ts';
 import { hireFleets } from './hiring.ts';
 import { announceLiveRun } from './live-run.ts';
+import { POSTGRES_PRODUCT } from './machine/embedded-postgres.ts';
+import { SQS_PRODUCT } from './machine/embedded-sqs.ts';
+import { requireFreePort } from './machine/ports.ts';
 import { startReaper } from './machine/reaper.ts';
 import { createRunFolder, type RunFolder, sweepLeftRuns } from './machine/run-folder.ts';
 import { isEmpty, Monitor, type WorkQueue } from './monitor.ts';
@@ -161,45 +164,36 @@ class LocalRun {
     };
   }
 
-  /** Everything that does not wait for anything else, at once. */
+  /** Everything that does not wait for anything else, at once; before that what a person named, so that a slip is told at once. */
   async #prepare(input: string) {
-    const { environment, stage, sqsPort, postgresPort, dataFolder } = this.#options;
-    const run = this.#run;
+    const { environment, stage } = this.#options;
     const what = this.#options.input ?? 'the sample';
     this.#screen.line(wrapped(`Synthesizing the stage ${stage}, starting the servers, reading ${what} …`));
     this.#screen.line();
-    const surveying = this.#survey(input);
-    const synthesizing = this.#synthesize(stage);
-    const openingSqs = openSqs({
-      ...this.#events,
-      run,
-      // Set and empty counts as unset: the SDK would take it for AWS itself.
-      endpoint: environment.AWS_ENDPOINT_URL_SQS || environment.AWS_ENDPOINT_URL || undefined,
-      port: sqsPort,
-      region: this.#region,
-      credentials: this.#credentials,
-    }).then((server) => {
-      this.#sqs = server;
-      return server;
-    });
-    const openingPostgres = openPostgres({
-      ...this.#events,
-      run,
-      url: environment.DATABASE_URL || undefined,
-      port: postgresPort,
-      dataFolder,
-    }).then((server) => {
-      this.#postgres = server;
-      return server;
-    });
-    // All of them come to an end before the first error is told, so that nothing starts after the clearing away.
-    await Promise.allSettled([surveying, synthesizing, openingSqs, openingPostgres]);
-    const [plan, { assembly, seconds }, sqs, postgres] = [
-      await surveying,
-      await synthesizing,
-      await openingSqs,
-      await openingPostgres,
-    ];
+    const givenUp = new AbortController();
+    const giveUp = () => givenUp.abort();
+    const signal = AbortSignal.any([this.#stop.signal, givenUp.signal]);
+    // Set and empty counts as unset: the SDK would take it for AWS itself.
+    const endpoint = environment.AWS_ENDPOINT_URL_SQS || environment.AWS_ENDPOINT_URL || undefined;
+    const url = environment.DATABASE_URL || undefined;
+    const { begun, surveyed } = this.#survey(input, signal);
+    const [, givenSqs, givenPostgres] = await allOf(
+      [
+        begun,
+        endpoint === undefined ? this.#freePort(this.#options.sqsPort, SQS_PRODUCT) : this.#openSqs(endpoint),
+        url === undefined ? this.#freePort(this.#options.postgresPort, POSTGRES_PRODUCT) : this.#openPostgres(url),
+      ],
+      giveUp,
+    );
+    const [plan, { assembly, seconds }, sqs, postgres] = await allOf(
+      [
+        surveyed,
+        this.#synthesize(stage, signal),
+        givenSqs ?? this.#openSqs(undefined),
+        givenPostgres ?? this.#openPostgres(undefined),
+      ],
+      giveUp,
+    );
     const database = new URL(postgres.url);
     const servers: Servers = {
       accountId: sqs.accountId,
@@ -220,21 +214,51 @@ class LocalRun {
     };
   }
 
-  #survey(input: string): Promise<FilePlan> {
+  async #freePort(port: number | undefined, product: string): Promise<undefined> {
+    if (port !== undefined) await requireFreePort(port, product);
+    return undefined;
+  }
+
+  async #openSqs(endpoint: string | undefined): Promise<SqsServer> {
+    this.#sqs = await openSqs({
+      ...this.#events,
+      run: this.#run,
+      endpoint,
+      port: this.#options.sqsPort,
+      region: this.#region,
+      credentials: this.#credentials,
+    });
+    return this.#sqs;
+  }
+
+  async #openPostgres(url: string | undefined): Promise<PostgresServer> {
+    const { postgresPort: port, dataFolder } = this.#options;
+    this.#postgres = await openPostgres({ ...this.#events, run: this.#run, url, port, dataFolder });
+    return this.#postgres;
+  }
+
+  /** `begun` when a block of its lines, or all of them, was read: most files that cannot be read show it there. */
+  #survey(input: string, signal: AbortSignal): { begun: Promise<unknown>; surveyed: Promise<FilePlan> } {
     const startedMs = performance.now();
-    return surveyRetailFile(input, {
-      signal: this.#stop.signal,
+    const firstBlock = Promise.withResolvers<void>();
+    const surveyed = surveyRetailFile(input, {
+      signal,
       onProgress: ({ kilobytesRead: done, kilobytesTotal: total }) => {
+        // At the end of the file its last lines are still to be read.
+        if (done < total) firstBlock.resolve();
         const seconds = (performance.now() - startedMs) / 1000;
         this.#screen.reading({ verb: 'read', done, total, unit: 'kB', seconds });
       },
     });
+    // Asked for later, and not at all when something else cannot be used.
+    surveyed.catch(() => undefined);
+    return { begun: Promise.race([firstBlock.promise, surveyed]), surveyed };
   }
 
-  async #synthesize(stage: string): Promise<{ assembly: string; seconds: number }> {
+  async #synthesize(stage: string, signal: AbortSignal): Promise<{ assembly: string; seconds: number }> {
     const assembly = join(this.#run.path, 'assembly');
     const startedMs = performance.now();
-    await synthesize({ run: this.#run, stage, folder: assembly, signal: this.#stop.signal });
+    await synthesize({ run: this.#run, stage, folder: assembly, signal });
     return { assembly, seconds: (performance.now() - startedMs) / 1000 };
   }
 
@@ -413,6 +437,21 @@ class LocalRun {
     await this.#postgres?.stop();
     await this.#sqs?.stop();
   }
+}
+
+/**
+ * All of them come to an end before the first error is told, so that nothing starts after the clearing away.
+ *
+ * @param giveUp called at the first error: the others need not go on
+ */
+async function allOf<Values extends readonly unknown[] | []>(
+  values: Values,
+  giveUp: () => void,
+): Promise<{ -readonly [Index in keyof Values]: Awaited<Values[Index]> }> {
+  const all = Promise.all(values);
+  all.catch(giveUp);
+  await Promise.allSettled(values);
+  return all;
 }
 
 function noBalance({ url }: PostgresServer, cause?: unknown): Error {

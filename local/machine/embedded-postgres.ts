@@ -33,7 +33,8 @@ const SUPERUSER = 'postgres';
 const NAME = 'sluice';
 /** For the list of the run, its log file and messages. */
 const PROCESS_NAME = 'postgres';
-const PRODUCT = 'PostgreSQL';
+/** As messages name it. */
+export const POSTGRES_PRODUCT = 'PostgreSQL';
 /** What PostgreSQL answers while it starts or recovers. */
 const CANNOT_CONNECT_NOW = '57P03';
 /** Nothing of the person's own environment, in which PG variables may point elsewhere. */
@@ -87,7 +88,7 @@ export interface EmbeddedPostgres {
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { run } = options;
-  if (options.port !== undefined) await requireFreePort(options.port, PRODUCT);
+  if (options.port !== undefined) await requireFreePort(options.port, POSTGRES_PRODUCT);
   const programs = await findPostgres(run, serverUser());
   const data = openDataFolder(options.dataFolder ?? run.dataPath, programs.major);
   try {
@@ -214,7 +215,7 @@ async function startServer(
       await stopServer(process, run);
       const log = readTail(run.logPath(PROCESS_NAME), logStart);
       if (log.includes('Address already in use')) {
-        if (givenPort !== undefined) throw portInUse(givenPort, PRODUCT);
+        if (givenPort !== undefined) throw portInUse(givenPort, POSTGRES_PRODUCT);
         if (tries < FREE_PORT_TRIES) continue;
       }
       if (log.includes('lock file "postmaster.pid" already exists')) {

@@ -1,5 +1,5 @@
 /** What is wrong is told in one sentence, and the exit status says whose fault it was. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -17,15 +17,18 @@ const badFiles: [string, string, string, RegExp][] = [
 ];
 
 describe('a file that cannot be sent ends the command with status 2 and one sentence', () => {
-  test.each(badFiles)('%s', async (_, name, content, sentence) => {
+  test.each(badFiles)('%s, told before anything is started', async (_, name, content, sentence) => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, name), content);
-    const { status, stderr } = await sluice(['start', '--once', '--input', join(folder, name)], folder);
+    const { status, stderr, stdout } = await sluice(['start', '--keep', '--input', join(folder, name)], folder);
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(sentence) });
     expect(stderr.trim().split('\n')).toHaveLength(1);
+    const [, run] = /left in (\S+)/.exec(stdout) ?? [];
+    // Everything that a run starts has a log.
+    expect(await readdir(join(run!, 'logs'))).toEqual([]);
   });
 
-  test('a file that is not there, told before anything is started', async () => {
+  test('a file that is not there', async () => {
     const folder = await temporaryFolder();
     const { status, stderr } = await sluice(['send', join(folder, 'none.csv')], folder, {
       AWS_REGION: 'us-east-1',
