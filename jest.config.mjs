@@ -1,4 +1,9 @@
 /** Jest with native ES modules: swc strips the types, Node loads the modules. */
+import { COMPILE_CACHE_FOLDER } from './local/compile-cache.ts';
+
+// For the processes that tests start, of which there are hundreds.
+process.env.NODE_COMPILE_CACHE = COMPILE_CACHE_FOLDER;
+
 export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
