@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
-import { startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
 import { createRunFolder } from '../../local/machine/run-folder.ts';
 import { afterwards, temporaryFolder } from '../local/machine/machine.ts';
+import { startMadePostgres } from '../local/machine/made-postgres.ts';
 import { actualTables } from './actual-tables.ts';
 import { expectedTables } from './expected-tables.ts';
 import { messyFile } from './messy-file.ts';
@@ -23,7 +23,7 @@ const sample = fileURLToPath(new URL('../../data/orders-2011-08-12.csv', import.
 async function postgresUrl(): Promise<string> {
   const run = createRunFolder({ temporaryFolder: await temporaryFolder() });
   afterwards(() => run.close());
-  const postgres = await startEmbeddedPostgres({ run });
+  const postgres = await startMadePostgres({ run });
   afterwards(() => postgres.stop());
   return postgres.url;
 }

@@ -16,8 +16,8 @@ interface Ended {
 }
 
 async function prove(...args: string[]): Promise<Ended> {
-  const { PATH, HOME } = process.env;
-  const env = { PATH, HOME, TMPDIR: await temporaryFolder() };
+  const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
+  const env = { PATH, HOME, NODE_COMPILE_CACHE, TMPDIR: await temporaryFolder() };
   return new Promise((resolve) => {
     execFile(process.execPath, [command, ...args], { env, timeout: RUN_MS_MAX }, (error, stdout, stderr) => {
       resolve({ status: Number(error?.code ?? 0), stdout, stderr });

@@ -1,12 +1,13 @@
 /** One real PostgreSQL per test file, empty of rows before each test. */
 import { afterAll, beforeAll, beforeEach } from '@jest/globals';
 import pg from 'pg';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
+import type { EmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
 import { createRunFolder, type RunFolder } from '../../local/machine/run-folder.ts';
 import type { Database } from '../../workers/store/connection.ts';
 import { migrate } from '../../workers/store/migrate.ts';
 import { FaultyNetwork } from '../faults/faulty-network.ts';
 import { afterwards } from '../local/machine/machine.ts';
+import { startMadePostgres } from '../local/machine/made-postgres.ts';
 
 export interface TestPostgres {
   readonly url: string;
@@ -45,7 +46,7 @@ export function postgresForTests(): TestPostgres {
   };
   beforeAll(async () => {
     run = createRunFolder();
-    server = await startEmbeddedPostgres({ run });
+    server = await startMadePostgres({ run });
     pool = new pg.Pool({ connectionString: server.url, max: 3 });
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
