@@ -25,23 +25,31 @@ export function wholeNumber(minimum: number, maximum?: number): (text: string) =
   };
 }
 
+/** What ends the action of a command that has something to clear away; one command runs in a process. */
+let interrupt: AbortController | undefined;
+
 /** Ctrl-C and SIGTERM; a second one ends the process, and what it leaves is cleared away by its reaper. */
 export function interruptSignal(): AbortSignal {
-  const interrupt = new AbortController();
+  const controller = new AbortController();
+  interrupt = controller;
   let firstAtMs = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (!interrupt.signal.aborted) firstAtMs = performance.now();
+      if (!controller.signal.aborted) firstAtMs = performance.now();
       else if (performance.now() - firstAtMs > SECOND_SIGNAL_AFTER_MS) process.exit(EXIT_INTERRUPTED);
-      interrupt.abort();
+      controller.abort();
     });
   }
-  // Whoever was reading has gone, as with `| head`: nobody is left to tell, so the run ends as at Ctrl-C.
+  return controller.signal;
+}
+
+/** Whoever was reading has gone, as with `| head`: nobody is left to tell, so the command ends as at Ctrl-C. */
+function endWithReader(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
+    if (interrupt === undefined) process.exit(EXIT_DONE);
     interrupt.abort();
   });
-  return interrupt.signal;
 }
 
 /**
@@ -50,6 +58,7 @@ export function interruptSignal(): AbortSignal {
  * @param whenInterrupted what is told of an action that Ctrl-C ended.
  */
 export async function runCommand(command: Command, whenInterrupted = 'interrupted'): Promise<void> {
+  endWithReader();
   try {
     await command.parseAsync();
   } catch (error) {

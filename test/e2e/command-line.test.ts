@@ -1,11 +1,13 @@
 /** What is wrong is told in one sentence, and the exit status says whose fault it was. */
+import { execFile } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { portOf } from '../../local/machine/ports.ts';
 import { afterwards, temporaryFolder } from '../local/machine/machine.ts';
-import { sluice } from './sluice.ts';
+import { SLUICE, sluice } from './sluice.ts';
 
 const HEADER = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
 
@@ -113,6 +115,13 @@ describe('the command line', () => {
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
     const commands = stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}([a-z]+)/gm);
     expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'help']);
+  });
+
+  test('ends without a word when its reader has gone, as with `| head`', async () => {
+    // By now nobody reads what it prints.
+    const line = `"${process.execPath}" "${SLUICE}" --help | true; exit "\${PIPESTATUS[0]}"`;
+    const { stderr } = await promisify(execFile)('bash', ['-c', line]);
+    expect(stderr).toBe('');
   });
 
   test('lists the resources in lines of 80 columns', async () => {

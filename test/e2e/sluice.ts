@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { isRunning } from '../../local/machine/process-identity.ts';
 import { afterwards, eventually } from '../local/machine/machine.ts';
 
-const command = fileURLToPath(new URL('../../bin/sluice.ts', import.meta.url));
+/** The file that is the command. */
+export const SLUICE = fileURLToPath(new URL('../../bin/sluice.ts', import.meta.url));
 
 const ownerSchema = z.object({
   pid: z.int(),
@@ -32,7 +33,7 @@ export class Sluice {
   constructor(args: readonly string[], temporaryFolder: string, environment: NodeJS.ProcessEnv = {}) {
     this.#temporaryFolder = temporaryFolder;
     const { PATH, HOME } = process.env;
-    this.#child = spawn(process.execPath, [command, ...args], {
+    this.#child = spawn(process.execPath, [SLUICE, ...args], {
       env: { PATH, HOME, TMPDIR: temporaryFolder, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
