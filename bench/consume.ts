@@ -143,14 +143,14 @@ function resultOf(
     ],
     figures: [
       {
-        what: "rate, as a share of a bare SDK loop's",
+        what: 'rate beside a bare SDK loop',
         seen: ratio,
         decimals: 2,
         unit: '',
         target: { kind: 'at least', value: 0.95 },
       },
       {
-        what: 'requests per message, receive and delete',
+        what: 'requests per message',
         seen: middle(sluice, 'requestsPerMessage'),
         decimals: 3,
         unit: '',

@@ -92,14 +92,14 @@ function resultOf(runs: readonly LatencyRun[], options: LatencyOptions, durabili
     ],
     figures: [
       {
-        what: 'added to a bare commit, median',
+        what: 'added latency, median',
         seen: middle('added', 'medianMs'),
         decimals: 2,
         unit: ' ms',
         target: { kind: 'below', value: 2 },
       },
       {
-        what: 'added to a bare commit, 99th percentile',
+        what: 'added latency, 99th percentile',
         seen: middle('added', 'p99Ms'),
         decimals: 2,
         unit: ' ms',
