@@ -20,6 +20,8 @@ const CONNECT_DEADLINE_MS = 3_000;
 /** Dead letters are looked at, not taken: hidden while they are read, and shown again after it. */
 const READ_VISIBILITY_SECONDS = 120;
 const MESSAGES_PER_RECEIVE_MAX = 10;
+/** A long poll asks every host of a distributed queue; a short one asks some, and may miss what is there. */
+const LONG_POLL_SECONDS = 1;
 
 export interface QueueDepth {
   readonly visible: number;
@@ -114,8 +116,11 @@ export class SqsControl {
   /**
    * The dead letters that a reader can get hold of without removing any. Of a FIFO queue these are the first
    * of each group: SQS shows nothing behind a message that is being read.
+   *
+   * @param expected how many the queue says it has. What is not there is not waited for: a run without dead letters
+   * ends at once.
    */
-  async readDeadLetters(queueUrl: string): Promise<DeadLetterRead[]> {
+  async readDeadLetters(queueUrl: string, expected: number): Promise<DeadLetterRead[]> {
     const letters = new Map<string, DeadLetterRead>();
     const handles: string[] = [];
     for (;;) {
@@ -124,7 +129,7 @@ export class SqsControl {
           QueueUrl: queueUrl,
           MaxNumberOfMessages: MESSAGES_PER_RECEIVE_MAX,
           VisibilityTimeout: READ_VISIBILITY_SECONDS,
-          WaitTimeSeconds: 0,
+          WaitTimeSeconds: letters.size < expected ? LONG_POLL_SECONDS : 0,
           MessageAttributeNames: ['All'],
         }),
       );

@@ -25,14 +25,15 @@ async function balanceOf(
   since: Date,
 ): Promise<QueueBalance> {
   const [depth, deadLetterDepth] = await Promise.all([control.depth(queue.url), control.depth(queue.deadLetterUrl)]);
+  const deadLetterCount = deadLetterDepth.visible + deadLetterDepth.inFlight;
   const ledger = queue.name === 'ledger';
   return takeBalance({
     queue: queue.name,
     sent,
     storedTimes: await storedTimes(pool, queue.name),
     ...(await rejectionReasons(pool, queue.queueName)),
-    deadLetters: await control.readDeadLetters(queue.deadLetterUrl),
-    deadLetterDepth: deadLetterDepth.visible + deadLetterDepth.inFlight,
+    deadLetters: await control.readDeadLetters(queue.deadLetterUrl, deadLetterCount),
+    deadLetterDepth: deadLetterCount,
     waiting: depth.visible + depth.inFlight + depth.delayed,
     suppressed: queue.fleet.counts.suppressed,
     outOfOrder: ledger ? await entriesOutOfOrder(pool, sent, since) : undefined,
