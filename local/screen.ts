@@ -110,6 +110,11 @@ export function number(value: number): string {
   return value.toLocaleString('en-GB');
 }
 
+/** With the noun in its right number: 1 message, 2 messages. */
+export function numberOf(value: number, one: string, many = `${one}s`): string {
+  return `${number(value)} ${value === 1 ? one : many}`;
+}
+
 function balanceTable(balances: readonly QueueBalance[]): string {
   const column = (head: string, value: (balance: QueueBalance) => number | undefined): Column => ({
     head,
@@ -180,9 +185,9 @@ function notesOf({ waits, databaseAwaySeconds }: Sample): string[] {
 }
 
 function waitLine({ queue, reason, messages, nextSeconds }: QueueWait): string {
-  const wait = messages === 1 ? 'message waits' : 'messages wait';
+  const waiting = numberOf(messages, 'message waits', 'messages wait');
   const next = `next in ${number(Math.ceil(nextSeconds))} s`;
-  return wrapped(`  ${queue}: ${number(messages)} ${wait} to come again: ${reason} (${next})`);
+  return wrapped(`  ${queue}: ${waiting} to come again: ${reason} (${next})`);
 }
 
 function barLine(progress: ScreenProgress): string {

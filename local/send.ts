@@ -6,7 +6,7 @@ import { createProducerClient, type SendSummary, sendBatchWith, sendOrders } fro
 import { credentialsFrom } from './credentials.ts';
 import { wrapped } from './eighty-columns.ts';
 import { findLiveRun } from './live-run.ts';
-import { number } from './screen.ts';
+import { number, numberOf } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
 
 /** A file that is read sooner needs no progress. */
@@ -125,6 +125,7 @@ function reasonOf(error: unknown): string {
 }
 
 function sentence({ orders, messages, requests, retriedEntries, seconds, interrupted }: SendSummary): string {
-  const sent = `${interrupted ? 'interrupted after' : 'sent'} ${number(orders)} orders: ${number(messages.orders)} messages to orders, ${number(messages.ledger)} to ledger`;
-  return `${sent}, in ${seconds.toFixed(1)} s with ${number(requests)} requests (${number(retriedEntries)} entries sent again)`;
+  const to = `${numberOf(messages.orders, 'message')} to orders, ${number(messages.ledger)} to ledger`;
+  const cost = `${numberOf(requests, 'request')} (${numberOf(retriedEntries, 'entry', 'entries')} sent again)`;
+  return `${interrupted ? 'interrupted after' : 'sent'} ${numberOf(orders, 'order')}: ${to}, in ${seconds.toFixed(1)} s with ${cost}`;
 }

@@ -37,7 +37,7 @@ import { startReaper } from './machine/reaper.ts';
 import { createRunFolder, type RunFolder, sweepLeftRuns } from './machine/run-folder.ts';
 import { isEmpty, Monitor, type WorkQueue } from './monitor.ts';
 import { type RunReport, readTimings, reportOf } from './report.ts';
-import { number, Screen } from './screen.ts';
+import { numberOf, Screen } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
 import { openPostgres, openSqs, type PostgresServer, type SqsServer } from './servers.ts';
 import { synthesize } from './synthesize.ts';
@@ -269,7 +269,7 @@ class LocalRun {
       const { visible, inFlight, delayed } = await sqs.control.depth(queueUrl(servers, name));
       const left = visible + inFlight + delayed;
       if (left > 0)
-        this.#screen.warn(`${name} holds ${number(left)} messages of an earlier send; they are worked off too`);
+        this.#screen.warn(`${name} holds ${numberOf(left, 'message')} of an earlier send, to be worked off too`);
     }
   }
 
@@ -307,7 +307,7 @@ class LocalRun {
   ): Promise<SendSummary | undefined> {
     const total = plan.messages.orders + plan.messages.ledger;
     const title = this.#options.input === undefined ? SAMPLE_TITLE : this.#options.input;
-    this.#screen.line(wrapped(`Sending ${number(plan.orders)} orders (${number(total)} messages) of ${title}`));
+    this.#screen.line(wrapped(`Sending ${numberOf(plan.orders, 'order')} (${numberOf(total, 'message')}) of ${title}`));
     if (!this.#options.once) this.#screen.line(hints(postgres, this.#fleets));
     const startedMs = performance.now();
     let accepted = 0;

@@ -149,9 +149,13 @@ function queueName(queueUrl: string): string {
 
 function drained(name: string, { seconds, returned, unsettled, pollsAborted }: DrainReport): string {
   const parts = [
-    unsettled === 0 ? 'everything settled' : `${unsettled} messages left to come again`,
+    unsettled === 0 ? 'everything settled' : `${numberOf(unsettled, 'message')} left to come again`,
     ...(returned === 0 ? [] : [`${returned} given back`]),
-    ...(pollsAborted === 0 ? [] : [`${pollsAborted} polls cut off`]),
+    ...(pollsAborted === 0 ? [] : [`${numberOf(pollsAborted, 'poll')} cut off`]),
   ];
   return `${name} stopped after ${seconds.toFixed(1)} s: ${parts.join(', ')}`;
+}
+
+function numberOf(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? '' : 's'}`;
 }

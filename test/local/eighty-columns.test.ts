@@ -8,7 +8,7 @@ import type { QueueBalance } from '../../local/balance.ts';
 import { wrapped } from '../../local/eighty-columns.ts';
 import type { QueueSample, Sample } from '../../local/monitor.ts';
 import { resourceTables } from '../../local/resources.ts';
-import { Screen, type ScreenProgress } from '../../local/screen.ts';
+import { numberOf, Screen, type ScreenProgress } from '../../local/screen.ts';
 
 const MILLION = 1_000_000;
 
@@ -176,4 +176,12 @@ test('what is there to try keeps to 80 columns', () => {
 test('a word that is longer than a line stays whole, to be copied', () => {
   const path = `/${'folder/'.repeat(12)}orders.csv`;
   expect(wrapped(`  Sending 61 orders of ${path}`)).toBe(`  Sending 61 orders of\n    ${path}`);
+});
+
+test.each([
+  [0, '0 messages'],
+  [1, '1 message'],
+  [1_001, '1,001 messages'],
+])('of %d messages is written %s', (count, text) => {
+  expect(numberOf(count, 'message')).toBe(text);
 });

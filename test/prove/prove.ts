@@ -9,7 +9,7 @@ import { readAssembly } from '../../local/assembly/assembly.ts';
 import { wrapped } from '../../local/eighty-columns.ts';
 import { startReaper } from '../../local/machine/reaper.ts';
 import { createRunFolder, sweepLeftRuns } from '../../local/machine/run-folder.ts';
-import { number, Screen, type ScreenProgress } from '../../local/screen.ts';
+import { numberOf, Screen, type ScreenProgress } from '../../local/screen.ts';
 import { synthesize } from '../../local/synthesize.ts';
 import { surveyRetailFile } from '../../producer/retail-file.ts';
 import { expectedTables } from '../e2e/expected-tables.ts';
@@ -97,7 +97,7 @@ async function prove(options: ProveOptions, interrupt: AbortSignal): Promise<boo
   const messages = plan.messages.orders + plan.messages.ledger;
   const { seed, seconds, workers } = options;
   screen.line(
-    `seed ${seed} · ${number(plan.orders)} orders, ${number(messages)} messages · ${workers} workers a fleet · ${seconds} s a fault`,
+    `seed ${seed} · ${numberOf(plan.orders, 'order')}, ${numberOf(messages, 'message')} · ${numberOf(workers, 'worker')} a fleet · ${seconds} s a fault`,
   );
   const reports: FaultReport[] = [];
   // Also of a proof that ends before its end.
