@@ -1,9 +1,10 @@
 /**
  * The SDK's client for SQS, made so that no call can hang, and replaced when one did.
  *
- * Holds always: a call ends by its deadline, whatever it waits for: an answer, a connection, a free socket, or
- * credentials, of which the SDK's own timeouts cover the first two; a call after one that met its deadline goes out on
- * sockets of its own, since a network that swallows packets leaves half-open ones behind.
+ * Holds always: a call ends by its deadline, whatever it waits for: a connection, a free socket, the beginning of an
+ * answer, its rest, or credentials, of which the SDK's own timeouts cover the first three, but neither an answer that
+ * trickles nor credentials; a call after one that met its deadline goes out on sockets of its own, since a network that
+ * swallows packets leaves half-open ones behind.
  */
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
