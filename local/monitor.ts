@@ -10,15 +10,28 @@ const SAMPLE_EVERY_MS = 500;
 /** After this without a message that is known to come again, nothing more is to be expected. */
 const NO_PROGRESS_MS_MAX = 1_200_000;
 
-export interface WorkQueue {
+/** What is looked at of a queue and of the fleet that works on it. */
+export interface WatchedQueue {
   /** As the fleet that works on it is named. */
   readonly name: string;
-  /** As SQS names it. */
-  readonly queueName: string;
   readonly url: string;
   readonly deadLetterUrl: string;
+  readonly fleet: Pick<LocalFleet, 'running' | 'counts' | 'waits'>;
+}
+
+export interface WorkQueue extends WatchedQueue {
+  /** As SQS names it. */
+  readonly queueName: string;
   readonly fleet: LocalFleet;
 }
+
+/** The monotonic clock, so that a test can own it. */
+export interface MonitorClock {
+  nowMs(): number;
+  wait(ms: number): Promise<void>;
+}
+
+const MONOTONIC_CLOCK: MonitorClock = { nowMs: () => performance.now(), wait: (ms) => sleep(ms) };
 
 export interface QueueSample extends QueueDepth {
   readonly name: string;
@@ -42,15 +55,23 @@ export interface Sample {
 }
 
 export class Monitor {
-  readonly #queues: readonly WorkQueue[];
-  readonly #control: SqsControl;
+  readonly #queues: readonly WatchedQueue[];
+  readonly #control: Pick<SqsControl, 'depth'>;
   readonly #pool: pg.Pool;
   readonly #onEvent: (event: string) => void;
+  readonly #clock: MonitorClock;
   #databaseAwaySinceMs: number | undefined;
   #failedLooks = 0;
 
-  constructor(queues: readonly WorkQueue[], control: SqsControl, pool: pg.Pool, onEvent: (event: string) => void) {
+  constructor(
+    queues: readonly WatchedQueue[],
+    control: Pick<SqsControl, 'depth'>,
+    pool: pg.Pool,
+    onEvent: (event: string) => void,
+    clock = MONOTONIC_CLOCK,
+  ) {
     this.#onEvent = onEvent;
+    this.#clock = clock;
     this.#queues = queues;
     this.#control = control;
     this.#pool = pool;
@@ -76,7 +97,7 @@ export class Monitor {
     return {
       queues,
       waits: this.#queues.flatMap(({ name, fleet }) => fleet.waits().map((wait) => ({ queue: name, ...wait }))),
-      databaseAwaySeconds: awaySinceMs === undefined ? undefined : (performance.now() - awaySinceMs) / 1000,
+      databaseAwaySeconds: awaySinceMs === undefined ? undefined : (this.#clock.nowMs() - awaySinceMs) / 1000,
     };
   }
 
@@ -96,26 +117,26 @@ export class Monitor {
     signal: AbortSignal,
   ): Promise<boolean> {
     let last = '';
-    let movedAtMs = performance.now();
+    let movedAtMs = this.#clock.nowMs();
     let doneInARow = 0;
     while (!signal.aborted) {
       const sample = await this.#tried(signal);
       if (signal.aborted) return true;
       if (sample === undefined) {
         doneInARow = 0;
-        if (performance.now() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
-        await sleep(SAMPLE_EVERY_MS);
+        if (this.#clock.nowMs() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
+        await this.#clock.wait(SAMPLE_EVERY_MS);
         continue;
       }
       show(sample);
       const state = JSON.stringify(sample.queues);
-      if (state !== last || sample.waits.length > 0) movedAtMs = performance.now();
+      if (state !== last || sample.waits.length > 0) movedAtMs = this.#clock.nowMs();
       last = state;
       // Twice, since the numbers of a queue are approximate while messages move.
       doneInARow = done(sample) ? doneInARow + 1 : 0;
       if (doneInARow >= 2) return true;
-      if (performance.now() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
-      await sleep(SAMPLE_EVERY_MS);
+      if (this.#clock.nowMs() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
+      await this.#clock.wait(SAMPLE_EVERY_MS);
     }
     return true;
   }
@@ -143,7 +164,7 @@ export class Monitor {
       return new Map(rows.map(({ consumer, count }) => [consumer, count]));
     } catch {
       // Shown as such; the workers pause by themselves.
-      this.#databaseAwaySinceMs ??= performance.now();
+      this.#databaseAwaySinceMs ??= this.#clock.nowMs();
       return undefined;
     }
   }
