@@ -3,6 +3,7 @@
  * Ctrl-C, and errors that are told in a sentence.
  */
 import { type Command, CommanderError, InvalidArgumentError } from 'commander';
+import { wrapped } from '../local/eighty-columns.ts';
 import { RetailFileError } from '../producer/retail-file-error.ts';
 
 export const EXIT_DONE = 0;
@@ -59,6 +60,9 @@ function endWithReader(): void {
  */
 export async function runCommand(command: Command, whenInterrupted = 'interrupted'): Promise<void> {
   endWithReader();
+  // A command made earlier does not inherit this.
+  for (const each of [command, ...command.commands])
+    each.configureOutput({ outputError: (text, write) => write(forReader(text)) });
   try {
     await command.parseAsync();
   } catch (error) {
@@ -70,10 +74,15 @@ export async function runCommand(command: Command, whenInterrupted = 'interrupte
 function exitStatusOf(error: unknown, command: Command, whenInterrupted: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_BAD_INPUT;
   if (error instanceof Error && error.name === 'AbortError') {
-    console.error(`${command.name()}: ${whenInterrupted}`);
+    console.error(forReader(`${command.name()}: ${whenInterrupted}`));
     return EXIT_INTERRUPTED;
   }
   const { verbose = false } = command.opts<{ verbose?: boolean }>();
-  console.error(error instanceof Error && !verbose ? `${command.name()}: ${error.message}` : error);
+  console.error(error instanceof Error && !verbose ? forReader(`${command.name()}: ${error.message}`) : error);
   return error instanceof RetailFileError ? EXIT_BAD_INPUT : EXIT_CANNOT_RUN;
+}
+
+/** A person has a terminal, where a line is to fit; a script has the sentence in one piece. */
+function forReader(text: string): string {
+  return process.stderr.isTTY ? text.split('\n').map(wrapped).join('\n') : text;
 }

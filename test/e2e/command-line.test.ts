@@ -141,6 +141,19 @@ describe('the command line', () => {
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining('error:') });
   });
 
+  test.each([
+    ['what cannot run', ['start', '--report', '/nowhere/report.json']],
+    ['what is wrong with the command', ['start', '--sqs-port', '65536']],
+  ])('tells %s in lines of 80 columns on a terminal, and in one elsewhere', async (_, args) => {
+    const folder = await temporaryFolder();
+    const onTerminal = { NODE_OPTIONS: '--import=data:text/javascript,process.stderr.isTTY=true' };
+    const [shown, piped] = [await sluice(args, folder, onTerminal), await sluice(args, folder)];
+    const [wide, ...others] = piped.stderr.split('\n').filter((line) => line.length > 80);
+    expect([typeof wide, others]).toEqual(['string', []]);
+    expect(shown.stderr.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect(shown.stderr.replaceAll('\n  ', ' ')).toBe(piped.stderr);
+  });
+
   test('shows where an error came from only when asked', async () => {
     const folder = await temporaryFolder();
     const plain = await sluice(['send', 'none.csv'], folder);
