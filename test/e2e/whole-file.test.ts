@@ -59,18 +59,13 @@ async function expectTablesOf(input: string, workers: number) {
 
 describe('a file, run through everything, is in the tables', () => {
   test(
-    'the day that comes with Sluice',
-    async () => {
-      await expectTablesOf(sample, 1);
-    },
-    RUN_MS_MAX,
-  );
-
-  test(
-    'a messy one: invoices interleaved, customers with many orders, awkward text, two workers a fleet',
+    'the day that comes with Sluice and a messy one: invoices interleaved, customers with many orders, awkward text',
     async () => {
       const input = join(await temporaryFolder(), 'messy.csv.gz');
-      await writeFile(input, gzipSync(messyFile(600)));
+      // One file has one kind of line end: the messy one's.
+      const day = (await readFile(sample, 'utf8')).replaceAll('\n', '\r\n');
+      const messy = messyFile(600);
+      await writeFile(input, gzipSync(day + messy.slice(messy.indexOf('\n') + 1)));
       await expectTablesOf(input, 2);
     },
     RUN_MS_MAX,
