@@ -333,7 +333,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a halted group goes on',
-    edits: [{ file: INBOX_WRITER, from: 'if (fence.halted_by !== null)', to: "if (fence.halted_by === '')" }],
+    edits: [{ file: INBOX_WRITER, from: 'if (haltedBy !== null)', to: "if (haltedBy === '')" }],
     caughtBy: ['order'],
     seed: 1,
   },

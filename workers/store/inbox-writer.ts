@@ -246,9 +246,10 @@ export class InboxWriter<Payload> {
       const { group } = message;
       const fence = group === undefined ? undefined : fences.get(group.id);
       if (fence === undefined || group?.sequenceNumber === undefined) continue;
-      // The message that halted its group may come again before its delete has been heard: it is judged as before.
-      if (fence.halted_by === message.messageId) continue;
-      if (fence.halted_by !== null) passed.set(message, halted(fence.halted_by));
+      // The message that halted its group may come again before its delete has been heard: it is judged as before,
+      // and stays out of order if that was why.
+      const haltedBy = fence.halted_by === message.messageId ? null : fence.halted_by;
+      if (haltedBy !== null) passed.set(message, halted(haltedBy));
       else if (BigInt(group.sequenceNumber) <= BigInt(fence.previous_sequence ?? -1)) passed.set(message, outOfOrder);
     }
     return passed;

@@ -185,6 +185,14 @@ describe('a halted group', () => {
     expect(await writer.commit([by], always)).toMatchObject([{ name: 'rejected', errorClass: 'RefusedByDatabase' }]);
   });
 
+  test('does not store the message that halted it behind what was sent later', async () => {
+    const { writer } = await makeWriter(postgres);
+    expect(await writer.commit([message('second', '1', 'a', 2)], always)).toEqual([stored]);
+    const { by } = await halt(message('first', '1', 'a', 1));
+    expect(await writer.commit([by], always)).toMatchObject([outOfOrder]);
+    expect(await ids()).toEqual(['second']);
+  });
+
   test('stays halted by the first message, whatever is rejected after it', async () => {
     const { by } = await halt();
     await halt(message('worse', 'x', 'a', 2));
