@@ -184,8 +184,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: LEASE_KEEPER,
-        from: 'leases.extended(receiptHandle, requestSentAtMs, seconds);',
-        to: 'leases.extended(receiptHandle, surroundings.monotonicMs(), seconds);',
+        from: 'leases.extended(receiptHandle, requestSentAtMs, seconds, answeredAtMs);',
+        to: 'leases.extended(receiptHandle, answeredAtMs, seconds, answeredAtMs);',
       },
     ],
     caughtBy: ['lease'],

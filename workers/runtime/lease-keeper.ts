@@ -79,8 +79,9 @@ export class LeaseKeeper {
       const results = await queue.changeVisibilityBatch(
         receiptHandles.map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds: seconds })),
       );
+      const answeredAtMs = surroundings.monotonicMs();
       receiptHandles.forEach((receiptHandle, index) => {
-        if (results[index] === 'done') leases.extended(receiptHandle, requestSentAtMs, seconds);
+        if (results[index] === 'done') leases.extended(receiptHandle, requestSentAtMs, seconds, answeredAtMs);
         else if (results[index] === 'gone') leases.lost(receiptHandle);
       });
     } catch (error) {

@@ -6,10 +6,10 @@
  *    │ └──(extended)──▶ held                          ▲
  *    └──(time passed, or SQS said so)──▶ lost ────────┘ (released)
  *
- * Holds always: a deadline counts from when the request was *sent*, so it errs on the early side; an entry
- * that is being given back is not extended any more, since an extension that overtakes the return would hide
- * a message that was just given back; nothing is extended beyond twelve hours from its receive; a lease that is lost
- * stays lost.
+ * Holds always: a deadline counts from when the request was *sent*, so it errs on the early side; of changes that may
+ * be done in any order the shortest counts; an entry that is being given back is not extended any more, since an
+ * extension that overtakes the return would hide a message that was just given back; nothing is extended beyond twelve
+ * hours from its receive; a lease that is lost stays lost.
  *
  * Only the consumer and its lease keeper change it. Times are milliseconds on the monotonic clock.
  */
@@ -18,9 +18,18 @@ import assert from 'node:assert/strict';
 /** SQS refuses a visibility that would reach beyond this from the receive (SQS Developer Guide, visibility timeout). */
 export const LEASE_TOTAL_HOURS_MAX = 12;
 
+/** A visibility that was asked for. */
+interface Change {
+  readonly requestSentAtMs: number;
+  readonly seconds: number;
+  isAnswered: boolean;
+}
+
 interface Lease {
   readonly receivedAtMs: number;
   deadlineMs: number;
+  /** Any of these may be the last that SQS does. */
+  changes: Change[];
   state: 'held' | 'returning' | 'lost';
 }
 
@@ -44,6 +53,7 @@ export class LeaseTable {
     this.#leases.set(receiptHandle, {
       receivedAtMs: requestSentAtMs,
       deadlineMs: requestSentAtMs + this.#visibilityTimeoutMs,
+      changes: [],
       state: 'held',
     });
   }
@@ -106,14 +116,28 @@ export class LeaseTable {
    */
   asked(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
     const lease = this.#leases.get(receiptHandle);
-    if (lease !== undefined) lease.deadlineMs = Math.min(lease.deadlineMs, requestSentAtMs + seconds * 1000);
+    if (lease === undefined) return;
+    lease.deadlineMs = Math.min(lease.deadlineMs, requestSentAtMs + seconds * 1000);
+    // What was answered is done before this one; what was not, and whose own time has passed, does not arrive any more.
+    const mayBeDone = (change: Change) =>
+      !change.isAnswered && change.requestSentAtMs + change.seconds * 1000 > requestSentAtMs;
+    lease.changes = [...lease.changes.filter(mayBeDone), { requestSentAtMs, seconds, isAnswered: false }];
   }
 
   /** @param seconds what was asked for, counted from the request: absolute, and never added to what was left. */
-  extended(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
+  extended(receiptHandle: string, requestSentAtMs: number, seconds: number, answeredAtMs: number): void {
     const lease = this.#leases.get(receiptHandle);
     // Given back or lost while the extension was under way: the answer is about the past.
-    if (lease?.state === 'held') lease.deadlineMs = requestSentAtMs + seconds * 1000;
+    if (lease?.state !== 'held') return;
+    // It may have been received elsewhere before the extension came, which a standard queue then takes all the same.
+    if (lease.deadlineMs <= answeredAtMs) {
+      this.lost(receiptHandle);
+      return;
+    }
+    const isThis = (change: Change) => change.requestSentAtMs === requestSentAtMs && change.seconds === seconds;
+    for (const change of lease.changes.filter(isThis)) change.isAnswered = true;
+    const shortestSeconds = Math.min(seconds, ...lease.changes.map((change) => change.seconds));
+    lease.deadlineMs = requestSentAtMs + shortestSeconds * 1000;
   }
 
   /** Time has passed, or SQS says that the handle is no longer ours. */

@@ -29,7 +29,7 @@ describe('a lease', () => {
     const leases = oneLease();
     expect(leases.due(29_999)).toEqual([]);
     expect(leases.due(30_000)).toEqual(['a']);
-    leases.extended('a', 30_000, 60);
+    leases.extended('a', 30_000, 60, 30_100);
     expect(leases.due(59_999)).toEqual([]);
     expect(leases.due(60_000)).toEqual(['a']);
     expect(leases.holds('a', 89_999)).toBe(true);
@@ -37,14 +37,14 @@ describe('a lease', () => {
 
   test('is extended to what was asked for, counted from the request, and never added up', () => {
     const leases = oneLease();
-    leases.extended('a', 10_000, 300);
-    leases.extended('a', 20_000, 60);
+    leases.extended('a', 10_000, 300, 10_100);
+    leases.extended('a', 20_000, 60, 20_100);
     expect(leases.leftMs('a', 20_000)).toBe(60_000);
   });
 
   test('that was asked to be shorter is so from then on: the answer may get lost', () => {
     const leases = oneLease();
-    leases.extended('a', 0, 300);
+    leases.extended('a', 0, 300, 100);
     leases.asked('a', 10_000, 60);
     expect(leases.leftMs('a', 10_000)).toBe(60_000);
   });
@@ -59,8 +59,40 @@ describe('a lease', () => {
   test('that ended is lost, and an extension that is answered too late does not bring it back', () => {
     const leases = oneLease();
     expect(leases.due(60_000)).toEqual([]);
-    leases.extended('a', 59_000, 60);
+    leases.extended('a', 59_000, 60, 60_001);
     expect(leases.holds('a', 60_001)).toBe(false);
+  });
+
+  test('that ended before its extension was answered is lost: it may be in other hands since', () => {
+    const told: string[] = [];
+    const leases = oneLease((receiptHandle) => told.push(receiptHandle));
+    leases.asked('a', 59_000, 60);
+    leases.extended('a', 59_000, 60, 60_000);
+    expect([leases.holds('a', 60_000), told]).toEqual([false, ['a']]);
+  });
+
+  test('of which two changes are on their way lasts as the shorter says: either may be done last', () => {
+    for (const answered of [
+      [60, 300],
+      [300, 60],
+    ]) {
+      const leases = oneLease();
+      leases.asked('a', 10_000, 300);
+      leases.asked('a', 10_000, 60);
+      for (const seconds of answered) leases.extended('a', 10_000, seconds, 10_100);
+      expect(leases.leftMs('a', 10_000)).toBe(60_000);
+    }
+  });
+
+  test('with a change that was never answered lasts no longer than that says, for as long as it may arrive', () => {
+    const leases = oneLease();
+    leases.asked('a', 0, 60);
+    leases.asked('a', 20_000, 300);
+    leases.extended('a', 20_000, 300, 20_100);
+    expect(leases.leftMs('a', 20_000)).toBe(60_000);
+    leases.asked('a', 60_000, 300);
+    leases.extended('a', 60_000, 300, 60_100);
+    expect(leases.leftMs('a', 60_000)).toBe(300_000);
   });
 
   test('that SQS calls stale is lost', () => {
@@ -86,7 +118,7 @@ describe('a lease', () => {
     const leases = oneLease();
     leases.returning('a');
     expect(leases.due(30_000)).toEqual([]);
-    leases.extended('a', 30_000, 60);
+    leases.extended('a', 30_000, 60, 30_100);
     expect(leases.holds('a', 1)).toBe(false);
   });
 
@@ -104,7 +136,7 @@ describe('a lease', () => {
     for (let extensions = 0; extensions < 100; extensions += 1) {
       nowMs += HOUR_MS / 2;
       if (leases.due(nowMs).length === 0) break;
-      leases.extended('a', nowMs, 3_600);
+      leases.extended('a', nowMs, 3_600, nowMs);
     }
     expect(nowMs).toBe(11.5 * HOUR_MS);
     expect(leases.holds('a', 12 * HOUR_MS - 1)).toBe(true);
