@@ -67,6 +67,8 @@ const MESSAGES_IN_PROCESS_MAX = 400;
 const NOTICE_MS = 20_000;
 /** As settlement.ts has it. */
 const SETTLE_ATTEMPTS_MAX = 5;
+/** The longest back-off after four attempts is 1.6 s; the answer that tells of a failed entry is on its way for 30 ms. */
+const ASKED_AGAIN_MS_MAX = 2_000;
 /** As outage.ts has it. */
 const HELD_MS_MAX = 300_000;
 /** A poison costs a healthy message a receive for each of the two times when nobody suspects it, and one more. */
@@ -182,21 +184,28 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const wasted = message.receipts.filter(
       (receipt, index) => !this.#isExplained(receipt, message.receipts[index + 1]),
     );
+    // Whatever was received with a doomed head before, at its last receive the head is at its last too, and lets it go on.
+    const last = message.receipts.at(-1);
+    // A poison's cost has a bound of its own.
+    const own = wasted.filter(
+      (receipt) => receipt === last || !this.#isBehindDoomed(receipt, (work) => work.value !== POISON),
+    );
     const flaky = this.#flakyFailuresBefore(message);
-    // Only of one that fails by itself may the receives behind a doomed head be what was missing.
-    const own = flaky > 0 ? wasted.filter((receipt) => !this.#isBehindDoomed(receipt)) : wasted;
     if (own.length - this.#poisonedAmong(own) <= flaky) this.#count('state: moved by SQS after faults');
     else this.#judgeWasted(message, wasted);
   }
 
   /** Receives that the write function costs a message: its own failures, and on FIFO those of what it waits behind. */
-  #flakyFailuresBefore({ sent, group }: StoredMessage): number {
-    const { fifo } = this.#configuration;
+  #flakyFailuresBefore(message: StoredMessage): number {
     return this.queue.messages
-      .filter(
-        (each) => each.sent.index === sent.index || (fifo && each.group === group && each.sent.index < sent.index),
-      )
+      .filter((each) => each === message || this.#mayHoldUp(each, message))
       .reduce((sum, each) => sum + flakyFailures(each.sent.work), 0);
+  }
+
+  /** Whether one may have been shown before the other: in the order of a group, but where the queue itself passed it. */
+  #mayHoldUp(one: StoredMessage, { sent, group }: StoredMessage): boolean {
+    if (!this.#configuration.fifo || one.group !== group) return false;
+    return one.sent.index < sent.index || this.#passedByQueue.has(group);
   }
 
   #judgeWasted({ messageId, sent }: StoredMessage, wasted: readonly Receipt[]): void {
@@ -340,7 +349,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const outage = this.outages.find(({ fromMs, toMs }) => fromMs <= before.atMs && nowMs <= toMs);
     if (outage === undefined || sent.fate === 'moved' || this.#isBehindDoomed(before)) return;
     if (this.#flakyFailuresBefore(message) > 0) return;
-    if (before.explained || this.#isFaulted(before, nowMs)) return;
+    // A process that has ended holds nothing.
+    if (before.explained || this.#isFaulted(before, nowMs) || this.#isPoisoned(before)) return;
     const isFirst = !message.receipts.slice(0, -2).some(({ atMs }) => atMs >= outage.fromMs);
     if (isFirst && nowMs >= before.atMs + HELD_MS_MAX) {
       this.#count('state: given back after five minutes, and received once more in the same outage');
@@ -353,6 +363,8 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const deletes = this.#deletes.get(before);
     if (deletes?.failedAtMs === undefined || deletes.asked >= SETTLE_ATTEMPTS_MAX || before.explained) return;
     const { failedAtMs } = deletes;
+    // Its lease had ended when it was asked for: it comes again before it could be asked for once more.
+    if (this.#scheduler.nowMs < failedAtMs + ASKED_AGAIN_MS_MAX) return;
     const process = this.incarnations.get(before.worker);
     if (process?.alive !== true || process.pausedUntilMs > failedAtMs) return;
     this.violated('settlement', `${before.worker} leaves the delete of ${before.message.messageId} that SQS failed`);
@@ -435,8 +447,12 @@ export class Judge implements QueueWitness, DatabaseWitness {
   /** How many of the receives ended with a process that a poison ended, as far as the poisons that there are may cost. */
   #poisonedAmong(receipts: readonly Receipt[]): number {
     const poisons = this.queue.messages.filter(({ sent }) => sent.work.value === POISON).length;
-    const poisoned = receipts.filter(({ worker }) => this.incarnations.get(worker)?.poisonedAtMs !== undefined);
+    const poisoned = receipts.filter((receipt) => this.#isPoisoned(receipt));
     return Math.min(poisoned.length, poisons * RECEIVES_PER_POISON_MAX);
+  }
+
+  #isPoisoned({ worker }: Receipt): boolean {
+    return this.incarnations.get(worker)?.poisonedAtMs !== undefined;
   }
 
   /** Whether something was done to the worker that held it. */
@@ -445,10 +461,9 @@ export class Judge implements QueueWitness, DatabaseWitness {
     return this.incarnations.get(worker)?.faultsAtMs.some((atMs) => atMs >= fromMs && atMs <= toMs) === true;
   }
 
-  #isBehindDoomed({ message }: Receipt): boolean {
-    if (!this.#configuration.fifo) return false;
+  #isBehindDoomed({ message }: Receipt, isMeant: (work: Work) => boolean = () => true): boolean {
     return this.queue.messages.some(
-      ({ sent, group }) => sent.fate === 'moved' && group === message.group && sent.index < message.sent.index,
+      (each) => each.sent.fate === 'moved' && isMeant(each.sent.work) && this.#mayHoldUp(each, message),
     );
   }
 }

@@ -185,7 +185,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: LEASE_KEEPER,
         from: 'leases.extended(receiptHandle, requestSentAtMs, seconds, answeredAtMs);',
-        to: 'leases.extended(receiptHandle, answeredAtMs, seconds, answeredAtMs);',
+        to: 'leases.extended(receiptHandle, answeredAtMs, seconds, requestSentAtMs);',
       },
     ],
     caughtBy: ['lease'],
