@@ -6,7 +6,7 @@
  * 3 when it could not run.
  */
 import { execFileSync } from 'node:child_process';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { EXIT_DONE, EXIT_FALLS_SHORT, runCommand, wholeNumber } from '../../bin/command-line.ts';
 import { showProgress } from '../../producer/progress.ts';
 import { notReached, REACHED } from './faults.ts';
@@ -23,7 +23,7 @@ const program = new Command('simulate')
   .option('--schedules <number>', 'how many, each from a seed of its own', wholeNumber(1), 10_000)
   .option('--seed <number>', 'the first seed', wholeNumber(0), 1)
   .option('--no-sweep', 'leave out the scenarios with a crash at every moment')
-  .option('--scenario <name>', `sweep this one alone: ${SCENARIOS.map(({ name }) => name).join(', ')}`)
+  .addOption(new Option('--scenario <name>', 'sweep this one alone').choices(SCENARIOS.map(({ name }) => name)))
   .option('--crash-at <answer>', 'with --scenario: one run, with a crash at this answer', wholeNumber(0))
   .option('--before', 'with --crash-at: before the answer is heard, not after', false)
   .option('--trace', 'write everything that happens to standard error', false)
