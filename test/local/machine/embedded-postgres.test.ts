@@ -12,12 +12,20 @@ import { findPostgres } from '../../../local/machine/postgres-programs.ts';
 import { isRunning } from '../../../local/machine/process-identity.ts';
 import type { RunFolder } from '../../../local/machine/run-folder.ts';
 import { afterwards, eventually, freezePostgres, isListening, makeRun, temporaryFolder } from './machine.ts';
+import { startMadePostgres } from './made-postgres.ts';
 
 const isRoot = process.getuid!() === 0;
 const nobody = { uid: 65_534, gid: 65_534 };
 
 async function start(options: EmbeddedPostgresOptions) {
   const postgres = await startEmbeddedPostgres(options);
+  afterwards(() => postgres.stop());
+  return postgres;
+}
+
+/** Where it does not matter how the data came to be. */
+async function startOnMadeData(run: RunFolder) {
+  const postgres = await startMadePostgres({ run });
   afterwards(() => postgres.stop());
   return postgres;
 }
@@ -59,14 +67,14 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('is reached by its URL even where the environment asks for TLS, as the deployed workers do', async () => {
-    const postgres = await start({ run: await makeRun() });
+    const postgres = await startOnMadeData(await makeRun());
     process.env.PGSSLMODE = 'verify-full';
     afterwards(() => delete process.env.PGSSLMODE);
     expect(await query(postgres.url, 'SELECT 1')).toEqual([[1]]);
   });
 
   test('says in one sentence that its port is in use', async () => {
-    const postgres = await start({ run: await makeRun() });
+    const postgres = await startOnMadeData(await makeRun());
     await expect(startEmbeddedPostgres({ run: await makeRun(), port: postgres.port })).rejects.toThrow(
       `port ${postgres.port} is in use, so PostgreSQL cannot listen on it.`,
     );
@@ -165,7 +173,7 @@ describe('PostgreSQL started by root', () => {
 describe('a PostgreSQL that was killed', () => {
   test('is started again by the same run on its data and its port, with what was committed', async () => {
     const run = await makeRun();
-    const killed = await start({ run });
+    const killed = await startOnMadeData(run);
     await query(killed.url, 'CREATE TABLE work (id int); INSERT INTO work VALUES (1)');
     process.kill(run.processes.find(({ name }) => name === 'postgres')!.pid, 'SIGKILL');
     await killed.exited;
@@ -180,7 +188,7 @@ describe('a PostgreSQL that was frozen', () => {
 
   test('ends when it is told to, in good order and with all that it forked', async () => {
     const run = await makeRun();
-    const frozen = await start({ run });
+    const frozen = await startOnMadeData(run);
     const processes = await freezePostgres(frozen.url, postmaster(run));
     expect(processes.length).toBeGreaterThan(5);
     await frozen.stop();
@@ -190,7 +198,7 @@ describe('a PostgreSQL that was frozen', () => {
 
   test('and then killed, is started again by the same run on its data', async () => {
     const run = await makeRun();
-    const frozen = await start({ run });
+    const frozen = await startOnMadeData(run);
     await query(frozen.url, 'CREATE TABLE work AS SELECT 1 AS id');
     const processes = await freezePostgres(frozen.url, postmaster(run));
     process.kill(postmaster(run), 'SIGKILL');
