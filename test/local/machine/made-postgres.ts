@@ -9,8 +9,8 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../local/machine/embedded-postgres.ts';
@@ -42,6 +42,9 @@ async function makeData(to: string): Promise<void> {
     const postgres = await startEmbeddedPostgres({ run: maker });
     await postgres.stop();
     await mkdir(dirname(to), { recursive: true });
+    // What was made by makers of before is of no use to anyone.
+    const outdated = (await readdir(dirname(to))).filter((name) => !name.startsWith(basename(to)));
+    for (const name of outdated) await rm(join(dirname(to), name), { recursive: true, force: true });
     const making = `${to}-${randomUUID()}`;
     await copyData(maker.dataPath, making);
     // Another test file may have made it meanwhile; then that one stays.
