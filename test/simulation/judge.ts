@@ -184,15 +184,18 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const wasted = message.receipts.filter(
       (receipt, index) => !this.#isExplained(receipt, message.receipts[index + 1]),
     );
-    // Whatever was received with a doomed head before, at its last receive the head is at its last too, and lets it go on.
-    const last = message.receipts.at(-1);
     // A poison's cost has a bound of its own.
-    const own = wasted.filter(
-      (receipt) => receipt === last || !this.#isBehindDoomed(receipt, (work) => work.value !== POISON),
-    );
+    const isBehindDoomed = (receipt: Receipt) => this.#isBehindDoomed(receipt, ({ value }) => value !== POISON);
+    const own = wasted.filter((receipt) => this.#mustGoOn(receipt) || !isBehindDoomed(receipt));
     const flaky = this.#flakyFailuresBefore(message);
     if (own.length - this.#poisonedAmong(own) <= flaky) this.#count('state: moved by SQS after faults');
     else this.#judgeWasted(message, wasted);
+  }
+
+  /** At its last receive: whatever it is behind was received as often, and lets it go on, but where the queue passed that. */
+  #mustGoOn(receipt: Receipt): boolean {
+    const { group, receipts } = receipt.message;
+    return receipt === receipts.at(-1) && !this.#passedByQueue.has(group);
   }
 
   /** Receives that the write function costs a message: its own failures, and on FIFO those of what it waits behind. */
