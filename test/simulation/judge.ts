@@ -71,6 +71,8 @@ const SETTLE_ATTEMPTS_MAX = 5;
 const ASKED_AGAIN_MS_MAX = 2_000;
 /** As outage.ts has it. */
 const HELD_MS_MAX = 300_000;
+/** A poll that is under way when the outage is met may bring a message so much later, which is held so much shorter. */
+const LONG_POLL_MS = 20_000;
 /** A poison costs a healthy message a receive for each of the two times when nobody suspects it, and one more. */
 const RECEIVES_PER_POISON_MAX = 3;
 const VIOLATIONS_KEPT_MAX = 5;
@@ -355,7 +357,7 @@ export class Judge implements QueueWitness, DatabaseWitness {
     // A process that has ended holds nothing.
     if (before.explained || this.#isFaulted(before, nowMs) || this.#isPoisoned(before)) return;
     const isFirst = !message.receipts.slice(0, -2).some(({ atMs }) => atMs >= outage.fromMs);
-    if (isFirst && nowMs >= before.atMs + HELD_MS_MAX) {
+    if (isFirst && nowMs >= before.atMs + HELD_MS_MAX - LONG_POLL_MS) {
       this.#count('state: given back after five minutes, and received once more in the same outage');
       return;
     }
