@@ -354,9 +354,10 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const outage = this.outages.find(({ fromMs, toMs }) => fromMs <= before.atMs && nowMs <= toMs);
     if (outage === undefined || sent.fate === 'moved' || this.#isBehindDoomed(before)) return;
     if (this.#flakyFailuresBefore(message) > 0) return;
-    // A process that has ended holds nothing.
-    if (before.explained || this.#isFaulted(before, nowMs) || this.#isPoisoned(before)) return;
-    const isFirst = !message.receipts.slice(0, -2).some(({ atMs }) => atMs >= outage.fromMs);
+    if (this.#isTornAway(before, nowMs)) return;
+    const isFirst = !message.receipts
+      .slice(0, -2)
+      .some((each, index) => each.atMs >= outage.fromMs && !this.#isTornAway(each, message.receipts[index + 1]!.atMs));
     if (isFirst && nowMs >= before.atMs + HELD_MS_MAX - LONG_POLL_MS) {
       this.#count('state: given back after five minutes, and received once more in the same outage');
       return;
@@ -454,6 +455,11 @@ export class Judge implements QueueWitness, DatabaseWitness {
     const poisons = this.queue.messages.filter(({ sent }) => sent.work.value === POISON).length;
     const poisoned = receipts.filter((receipt) => this.#isPoisoned(receipt));
     return Math.min(poisoned.length, poisons * RECEIVES_PER_POISON_MAX);
+  }
+
+  /** Whether a fault of its own, or the end of the process, took it from the worker that held it. */
+  #isTornAway(receipt: Receipt, toMs: number): boolean {
+    return receipt.explained || this.#isFaulted(receipt, toMs) || this.#isPoisoned(receipt);
   }
 
   #isPoisoned({ worker }: Receipt): boolean {

@@ -346,6 +346,7 @@ export const MUTANTS: readonly Mutant[] = [
 `,
         to: '',
       },
+      { file: CONSUMER, from: 'if (this.#hand.size === 0) this.#outage.nothingKept();', to: '' },
     ],
     caughtBy: ['liveness', 'dead letters are earned'],
     seed: 5670,

@@ -47,7 +47,7 @@ export class Breaker {
     return this.#state.name !== 'open';
   }
 
-  /** Since when nothing has been committed, however often a probe was answered; undefined while closed. */
+  /** Since when what is kept could not be committed, however often a probe was answered; undefined while closed. */
   get awaySinceMs(): number | undefined {
     return this.#state.name === 'closed' ? undefined : this.#state.sinceMs;
   }
@@ -73,6 +73,11 @@ export class Breaker {
     assert(this.#state.name === 'open', 'only an open breaker probes');
     const { sinceMs, waitMs } = this.#state;
     this.#state = { name: 'half-open', sinceMs, waitMs };
+  }
+
+  /** What comes as the next trial is kept from now on: nothing that was kept before is in hand any more. */
+  nothingKept(nowMs: number): void {
+    if (this.#state.name === 'half-open') this.#state = { ...this.#state, sinceMs: nowMs };
   }
 
   committed(): void {

@@ -214,6 +214,7 @@ export class Consumer<Payload> {
 
   #startPoll(): void {
     this.#admission.reserve();
+    if (this.#hand.size === 0) this.#outage.nothingKept();
     this.#liveness.polled(this.#options.surroundings.monotonicMs());
     const poll = this.#receive().finally(() => {
       this.#polls.delete(poll);

@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { Breaker } from './breaker.ts';
-import { type Surroundings, sleep } from './surroundings.ts';
+import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 
 /** How long messages are kept for a database that is away, before they are given back. */
 export const HELD_MS_MAX = 300_000;
@@ -26,6 +26,8 @@ export class Outage {
   readonly #options: OutageOptions;
   readonly #breaker = new Breaker();
   #probing: Promise<void> | undefined;
+  /** Rings when what is kept has been kept for long enough. */
+  #timer: Timer | undefined;
 
   constructor(options: OutageOptions) {
     this.#options = options;
@@ -49,12 +51,17 @@ export class Outage {
   began(reason: string): void {
     const { surroundings, log, queueName, onChange } = this.#options;
     if (this.#breaker.state === 'open') return;
-    if (this.#breaker.state === 'closed') {
-      log.warn({ reason }, `database away: receiving from ${queueName} is paused`);
-      surroundings.after(HELD_MS_MAX, onChange);
-    }
-    this.#breaker.failed(surroundings.monotonicMs());
+    if (this.#breaker.state === 'closed') log.warn({ reason }, `database away: receiving from ${queueName} is paused`);
+    const nowMs = surroundings.monotonicMs();
+    this.#breaker.failed(nowMs);
+    this.#timer?.cancel();
+    this.#timer = surroundings.after(Math.max(0, this.#breaker.awaySinceMs! + HELD_MS_MAX - nowMs), onChange);
     this.#probing = this.#probe();
+  }
+
+  /** A receive goes out with nothing in hand: the quiet time until it brings something does not count. */
+  nothingKept(): void {
+    this.#breaker.nothingKept(this.#options.surroundings.monotonicMs());
   }
 
   /** A batch was committed: it is over. */

@@ -52,6 +52,16 @@ describe('a breaker', () => {
     expect(breaker.admits).toBe(false);
   });
 
+  test('counts from when the next trial is asked for where nothing is kept, and not while it is open', () => {
+    const breaker = openBreaker();
+    breaker.nothingKept(50);
+    expect(breaker.awaySinceMs).toBe(0);
+    breaker.probeAnswered();
+    breaker.nothingKept(5_000);
+    breaker.failed(6_000);
+    expect([breaker.awaySinceMs, breaker.probeAtMs]).toEqual([5_000, 6_200]);
+  });
+
   test('knows since when nothing was committed, however often a probe was answered', () => {
     const breaker = new Breaker(limits);
     expect(breaker.awaySinceMs).toBeUndefined();

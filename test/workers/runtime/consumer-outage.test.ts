@@ -1,6 +1,7 @@
 /** What a consumer does while the database is away, and when it comes back. */
 import { describe, expect, test } from '@jest/globals';
-import { hang, held, Rig, rigWithoutDatabase, stored, upTo } from './rig.ts';
+
+import { hang, held, Rig, retried, rigWithoutDatabase, stored, upTo } from './rig.ts';
 
 describe('while the database is away', () => {
   test('nothing is received, what is in hand is kept, and handed over again when the probe answers', async () => {
@@ -165,5 +166,25 @@ describe('an outage of more than five minutes', () => {
     database.isAway = false;
     await rig.untilEmpty(60_000);
     expect([rig.queue.redriven, rig.queue.deadLetters]).toEqual([[], []]);
+  });
+
+  test('counts from when something was kept: a quiet time since the last one is no outage', async () => {
+    const rig = new Rig({ maxReceiveCount: 100 });
+    rig.send([1]);
+    const heldAtMs: number[] = [];
+    rig.handle = () => {
+      const nowMs = rig.time.monotonicMs();
+      // Nothing commits after the first outage, so that nobody sees it end.
+      if (heldAtMs.length > 0 && nowMs < 400_000) return [retried];
+      heldAtMs.push(nowMs);
+      return [held];
+    };
+    rig.start();
+    await rig.time.until('the second outage', () => heldAtMs.length > 1, 3_600_000);
+    const retriedBefore = rig.queue.left[0]!.receiveCount;
+    await rig.time.pass(270_000);
+    expect(rig.consumer.gauges.messagesInProcess).toBe(1);
+    await rig.time.until('the return', () => rig.consumer.gauges.messagesInProcess === 0, 40_000);
+    expect(rig.queue.left[0]!.receiveCount).toBe(retriedBefore);
   });
 });
