@@ -25,11 +25,14 @@ interface Change {
   isAnswered: boolean;
 }
 
+/** Of most leases: they are held for milliseconds. */
+const NO_CHANGES: readonly Change[] = [];
+
 interface Lease {
   readonly receivedAtMs: number;
   deadlineMs: number;
   /** Any of these may be the last that SQS does. */
-  changes: Change[];
+  changes: readonly Change[];
   state: 'held' | 'returning' | 'lost';
 }
 
@@ -53,7 +56,7 @@ export class LeaseTable {
     this.#leases.set(receiptHandle, {
       receivedAtMs: requestSentAtMs,
       deadlineMs: requestSentAtMs + this.#visibilityTimeoutMs,
-      changes: [],
+      changes: NO_CHANGES,
       state: 'held',
     });
   }

@@ -83,6 +83,13 @@ export function openSqsClient(region: string | undefined, deadlineMs: number): S
     requestHandler: sockets,
   });
   for (const name of LAYERS_WITHOUT_USE) client.middlewareStack.remove(name);
+  // Others are put in their place by this one's name, so it stays and passes on.
+  client.middlewareStack.add((next) => next, {
+    name: 'retryMiddleware',
+    step: 'finalizeRequest',
+    priority: 'high',
+    override: true,
+  });
   return {
     send: ((command: Parameters<SQSClient['send']>[0], { abortSignal }: { abortSignal?: AbortSignal } = {}) => {
       const abort = () => sockets.abort();
