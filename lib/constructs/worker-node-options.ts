@@ -3,6 +3,6 @@
 /**
  * A small young generation keeps a worker under 150 MB: with Node's default, garbage that nobody needs any more fills
  * 200 MB before it is looked at. One of 2 MB would be too small: messages that wait for their delete would outlive it,
- * and be collected at ten times the cost. The old generation has room for messages of the largest size.
+ * and cost more to collect. The old generation has room for messages of the largest size.
  */
 export const WORKER_NODE_OPTIONS = '--max-old-space-size=384 --max-semi-space-size=8';
