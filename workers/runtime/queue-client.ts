@@ -219,7 +219,7 @@ const factsSchema = z
     }),
   );
 
-/** The SDK would check it too, at four times the cost: it is off there. */
+/** The SDK would check it too, with an object and a promise for each message: it is off there. */
 function checkBody(messageId: string | undefined, body: string, md5: string | undefined): void {
   if (hash('md5', body) === md5) return;
   throw new Error(

@@ -79,7 +79,7 @@ export class Settling {
   async settle(decisions: readonly Decision[]): Promise<ChainVerdict> {
     const headAt = decisions.findIndex(({ outcome }) => comesAgain(outcome));
     const done = headAt < 0 ? decisions : decisions.slice(0, headAt);
-    const copied = done.map((decision) => this.#finish(decision));
+    const copied = done.map((decision) => this.#finishOrReject(decision));
     const head = decisions[headAt];
     const tail = decisions.slice(headAt + 1).map(({ delivery }) => delivery);
     // Of what can never be stored nothing has to be waited for, unless the group halts there.
@@ -139,7 +139,7 @@ export class Settling {
   }
 
   /** @returns false when the copy of a rejected message did not reach the dead-letter queue. */
-  async #finish(decision: Decision): Promise<boolean> {
+  async #finishOrReject(decision: Decision): Promise<boolean> {
     const { delivery, outcome } = decision;
     if (outcome.name === 'rejected') return this.#reject(delivery, outcome.reason, outcome.errorClass);
     this.finish(decision);
