@@ -24,7 +24,7 @@ import { Hand } from './hand.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { Liveness } from './liveness.ts';
 import { Outage } from './outage.ts';
-import { PollerControl } from './poller-control.ts';
+import { PollerControl, WRITING_FIRST_MS_MAX } from './poller-control.ts';
 import type { QueueClient, QueueFacts, ReceivedMessage } from './queue-client.ts';
 import type { Rejection } from './rejection.ts';
 import { Settlement } from './settlement.ts';
@@ -236,6 +236,7 @@ export class Consumer<Payload> {
     } catch (error) {
       await this.#pollFailed(error);
     }
+    if (this.#pollers.isWritingFirst) surroundings.after(WRITING_FIRST_MS_MAX, () => this.#pollSoon());
     const deliveries = this.#hand.received(messages, requestSentAtMs);
     if (deliveries.length === 0) return;
     telemetry.count('received', deliveries.length);
@@ -243,6 +244,11 @@ export class Consumer<Payload> {
     // During a drain too: given back, it would be received again by the next poll that has not ended yet.
     for (const delivery of deliveries) this.#batcher.add(delivery);
     this.#pump();
+  }
+
+  #pollSoon(): void {
+    this.#pollers.written();
+    this.#wake();
   }
 
   async #pollFailed(error: unknown): Promise<void> {
@@ -283,6 +289,7 @@ export class Consumer<Payload> {
     if (held?.name === 'held') this.#outage.began(held.reason);
     if (decisions.some(({ outcome }) => isInDatabase(outcome))) this.#outage.committed();
     this.#batcher.written();
+    this.#pollers.written();
     const chains = Map.groupBy(decisions, ({ delivery }) => delivery.chain);
     for (const [chain, ofChain] of chains) this.#settle(chain, ofChain);
     this.#pump();

@@ -4,7 +4,10 @@
  * One waiting long poll costs three requests a minute; every further one only pays while there is a backlog,
  * and several polls on a trickle would split it into receives of one message each.
  *
- * Holds always: at least one is wanted and at most `POLLS_MAX`. Only the consumer changes it.
+ * What comes on a quiet queue is written before the next receive goes out: sending one keeps the thread busy for a
+ * millisecond, for which that message would wait.
+ *
+ * Holds always: at most `POLLS_MAX` are wanted, and at least one but for that moment. Only the consumer changes it.
  */
 import { MESSAGES_PER_RECEIVE_MAX } from './queue-client.ts';
 
@@ -14,17 +17,31 @@ import { MESSAGES_PER_RECEIVE_MAX } from './queue-client.ts';
  */
 export const POLLS_MAX = 16;
 
+/** A write takes less where nothing is wrong, and a message that arrives meanwhile waits no longer. */
+export const WRITING_FIRST_MS_MAX = 10;
+
 export class PollerControl {
   #wanted = 1;
+  #isWritingFirst = false;
 
   get wanted(): number {
-    return this.#wanted;
+    return this.#isWritingFirst ? 0 : this.#wanted;
+  }
+
+  get isWritingFirst(): boolean {
+    return this.#isWritingFirst;
   }
 
   received(messages: number): void {
     if (messages >= MESSAGES_PER_RECEIVE_MAX) this.#wanted = Math.min(this.#wanted + 1, POLLS_MAX);
     else if (messages === 0) this.#wanted = 1;
     else this.#wanted = Math.max(1, this.#wanted - 1);
+    this.#isWritingFirst = messages > 0 && this.#wanted === 1;
+  }
+
+  /** A batch is written, or `WRITING_FIRST_MS_MAX` have passed. */
+  written(): void {
+    this.#isWritingFirst = false;
   }
 
   failed(): void {

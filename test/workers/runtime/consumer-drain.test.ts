@@ -110,7 +110,7 @@ describe('a stop', () => {
   });
 
   test.each([
-    { drainSeconds: 20, returnedAfterSeconds: 5 },
+    { drainSeconds: 20, returnedAfterSeconds: 4.99 },
     // Not before the idle poll has ended, which would only receive it once more.
     { drainSeconds: 60, returnedAfterSeconds: 20 },
   ])('of $drainSeconds s gives back what is held when the database goes then', async (times) => {
@@ -119,7 +119,7 @@ describe('a stop', () => {
     rig.handle = takes(rig, 5_000, held);
     rig.probe = () => false;
     rig.start();
-    await rig.time.until('the hand-over', () => rig.handled.length === 1);
+    await rig.time.until('the next poll', () => rig.queue.receives === 2);
     expect(await rig.stop(times.drainSeconds)).toMatchObject({
       returned: 1,
       unsettled: 0,

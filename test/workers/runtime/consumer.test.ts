@@ -1,5 +1,6 @@
 /** What a consumer receives and holds, what it hands over together, and what it shows of itself. */
 import { describe, expect, test } from '@jest/globals';
+import { sleep } from '../../../workers/runtime/surroundings.ts';
 import { hang, Rig, stored, takes, upTo } from './rig.ts';
 
 describe('a consumer', () => {
@@ -53,6 +54,32 @@ describe('a consumer', () => {
     await rig.time.pass(59_000);
     expect(rig.queue.receives).toBe(3);
     expect(rig.queue.pollsUnderWayMax).toBe(1);
+  });
+
+  test('writes what comes on a quiet queue before it sends the next receive', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    const receivesAtCommit: number[] = [];
+    rig.handle = async (ids) => {
+      await sleep(rig.time, 9);
+      receivesAtCommit.push(rig.queue.receives);
+      return ids.map(() => stored);
+    };
+    rig.start();
+    await rig.time.pass(9);
+    expect(receivesAtCommit).toEqual([1]);
+    expect(rig.queue.receives).toBe(2);
+  });
+
+  test('but receives again after 10 ms, however long the write takes', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    rig.handle = hang;
+    rig.start();
+    await rig.time.pass(9);
+    expect(rig.queue.receives).toBe(1);
+    await rig.time.pass(1);
+    expect(rig.queue.receives).toBe(2);
   });
 
   test('goes on after receives that fail, first soon and then less often', async () => {
@@ -132,7 +159,7 @@ describe('messages of several receives', () => {
     await rig.time.pass(50);
     rig.send([2]);
     // The queue looks every 100 ms whether there is something for a poll.
-    await rig.time.pass(54);
+    await rig.time.pass(64);
     expect(rig.handled).toEqual([[1]]);
     await rig.time.pass(1);
     expect(rig.handled).toEqual([[1], [2]]);

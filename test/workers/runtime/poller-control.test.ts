@@ -7,6 +7,7 @@ function wantedAfter(...receives: (number | 'failed')[]): number[] {
   return receives.map((messages) => {
     if (messages === 'failed') control.failed();
     else control.received(messages);
+    control.written();
     return control.wanted;
   });
 }
@@ -22,5 +23,17 @@ describe('the number of polls', () => {
     expect(wantedAfter(10, 10, 9, 1, 1)).toEqual([2, 3, 2, 1, 1]);
     expect(wantedAfter(10, 10, 0)).toEqual([2, 3, 1]);
     expect(wantedAfter(10, 10, 'failed')).toEqual([2, 3, 1]);
+  });
+
+  test('is none while what came on a quiet queue is written', () => {
+    const control = new PollerControl();
+    control.received(9);
+    expect(control.wanted).toBe(0);
+    control.written();
+    expect(control.wanted).toBe(1);
+    control.received(0);
+    expect(control.wanted).toBe(1);
+    control.received(10);
+    expect(control.wanted).toBe(2);
   });
 });
