@@ -2,12 +2,11 @@
  * What the fake SQS answers, as bytes that are made once and filled in.
  *
  * Holds always: every message has a number that no other has, in its id, its receipt handle and its body; a body is
- * exactly `BODY_BYTES` long, follows message.ts, and its MD5OfBody is right, since the SDK checks it.
+ * exactly as long as was asked for, follows message.ts, and its MD5OfBody is right, since the runtime checks it.
  */
 import { hash } from 'node:crypto';
 import { BENCH_SCHEMA, BENCH_VERSION } from './message.ts';
 
-export const BODY_BYTES = 1_024;
 /** Real ones have some hundreds: they are signed, sent back and looked up, so their length is part of the work. */
 const RECEIPT_HANDLE_CHARACTERS = 400;
 const NUMBER_DIGITS = 16;
@@ -24,40 +23,61 @@ const HOLES = {
   sentTimestampMs: 'T'.repeat(13),
 };
 
-const bodyTemplate = bodyOf(HOLES.key, HOLES.handedOutAtNs);
-const messageTemplate = JSON.stringify({
-  MessageId: `00000000-0000-4000-8000-${HOLES.messageId}`,
-  ReceiptHandle: `AQEB${HOLES.receiptHandle}${'r'.repeat(RECEIPT_HANDLE_CHARACTERS - NUMBER_DIGITS - 4)}`,
-  MD5OfBody: HOLES.md5,
-  Body: bodyTemplate,
-  Attributes: { SentTimestamp: HOLES.sentTimestampMs, ApproximateReceiveCount: '1' },
-});
-const [messageHoles, bodyHoles] = [offsetsIn(messageTemplate), offsetsIn(bodyTemplate)];
+type Offsets = Readonly<Record<keyof typeof HOLES, number>>;
+
 const opening = '{"Messages":[';
 
-const body = Buffer.from(bodyTemplate);
-const templates = new Map<number, Buffer>();
-let messagesMade = 0;
+/** Answers to receives, with messages that were never handed out before. */
+export class ReceiveAnswers {
+  readonly #body: Buffer;
+  readonly #bodyHoles: Offsets;
+  readonly #message: string;
+  readonly #messageHoles: Offsets;
+  readonly #templates = new Map<number, Buffer>();
+  #messagesMade = 0;
 
-/** The answer to a receive, with this many messages that were never handed out before. */
-export function receiveAnswer(messages: number): Buffer {
-  const answer = Buffer.from(templateFor(messages));
-  const handedOutAtNs = process.hrtime.bigint().toString().padStart(NANOSECONDS_DIGITS, '0');
-  const sentTimestampMs = Date.now().toString();
-  for (let index = 0; index < messages; index += 1) {
-    const start = opening.length + index * (messageTemplate.length + 1);
-    const number = (messagesMade++).toString().padStart(NUMBER_DIGITS, '0');
-    const fill = (hole: keyof typeof HOLES, value: string) => answer.write(value, start + messageHoles[hole], 'latin1');
-    body.write(number, bodyHoles.key, 'latin1');
-    body.write(handedOutAtNs, bodyHoles.handedOutAtNs, 'latin1');
-    fill('messageId', number.slice(-HOLES.messageId.length));
-    fill('receiptHandle', number);
-    fill('md5', hash('md5', body, 'hex'));
-    fill('key', number);
-    fill('handedOutAtNs', handedOutAtNs);
-    fill('sentTimestampMs', sentTimestampMs);
+  constructor(bodyBytes: number) {
+    const body = bodyOf(bodyBytes, HOLES.key, HOLES.handedOutAtNs);
+    this.#body = Buffer.from(body);
+    this.#bodyHoles = offsetsIn(body);
+    this.#message = JSON.stringify({
+      MessageId: `00000000-0000-4000-8000-${HOLES.messageId}`,
+      ReceiptHandle: `AQEB${HOLES.receiptHandle}${'r'.repeat(RECEIPT_HANDLE_CHARACTERS - NUMBER_DIGITS - 4)}`,
+      MD5OfBody: HOLES.md5,
+      Body: body,
+      Attributes: { SentTimestamp: HOLES.sentTimestampMs, ApproximateReceiveCount: '1' },
+    });
+    this.#messageHoles = offsetsIn(this.#message);
   }
-  return answer;
+
+  of(messages: number): Buffer {
+    const answer = Buffer.from(this.#templateFor(messages));
+    const handedOutAtNs = process.hrtime.bigint().toString().padStart(NANOSECONDS_DIGITS, '0');
+    const sentTimestampMs = Date.now().toString();
+    for (let index = 0; index < messages; index += 1) {
+      const start = opening.length + index * (this.#message.length + 1);
+      const number = (this.#messagesMade++).toString().padStart(NUMBER_DIGITS, '0');
+      const fill = (hole: keyof Offsets, value: string) =>
+        answer.write(value, start + this.#messageHoles[hole], 'latin1');
+      this.#body.write(number, this.#bodyHoles.key, 'latin1');
+      this.#body.write(handedOutAtNs, this.#bodyHoles.handedOutAtNs, 'latin1');
+      fill('messageId', number.slice(-HOLES.messageId.length));
+      fill('receiptHandle', number);
+      fill('md5', hash('md5', this.#body, 'hex'));
+      fill('key', number);
+      fill('handedOutAtNs', handedOutAtNs);
+      fill('sentTimestampMs', sentTimestampMs);
+    }
+    return answer;
+  }
+
+  #templateFor(messages: number): Buffer {
+    const known = this.#templates.get(messages);
+    if (known !== undefined) return known;
+    const template = Buffer.from(`${opening}${new Array<string>(messages).fill(this.#message)}]}`);
+    this.#templates.set(messages, template);
+    return template;
+  }
 }
 
 /** The answer to a batch that deletes or gives back: all of its entries were taken. Read without parsing the request. */
@@ -81,13 +101,13 @@ export const attributesAnswer = Buffer.from(
   }),
 );
 
-function bodyOf(key: string, handedOutAtNs: string): string {
+function bodyOf(bytes: number, key: string, handedOutAtNs: string): string {
   const of = (text: string) =>
     JSON.stringify({ schema: BENCH_SCHEMA, version: BENCH_VERSION, payload: { key, handedOutAtNs, text } });
-  return of('x'.repeat(BODY_BYTES - of('').length));
+  return of('x'.repeat(bytes - of('').length));
 }
 
-function offsetsIn(text: string): Record<keyof typeof HOLES, number> {
+function offsetsIn(text: string): Offsets {
   const at = (hole: keyof typeof HOLES) => text.indexOf(HOLES[hole]);
   return {
     messageId: at('messageId'),
@@ -97,12 +117,4 @@ function offsetsIn(text: string): Record<keyof typeof HOLES, number> {
     handedOutAtNs: at('handedOutAtNs'),
     sentTimestampMs: at('sentTimestampMs'),
   };
-}
-
-function templateFor(messages: number): Buffer {
-  const known = templates.get(messages);
-  if (known !== undefined) return known;
-  const template = Buffer.from(`${opening}${new Array<string>(messages).fill(messageTemplate)}]}`);
-  templates.set(messages, template);
-  return template;
 }

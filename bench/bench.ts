@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { EXIT_DONE, EXIT_FALLS_SHORT, interruptSignal, runCommand, wholeNumber } from '../bin/command-line.ts';
 import { consume } from './consume.ts';
+import { large } from './large.ts';
 import { latency } from './latency.ts';
 import { chooseCores, thisMachine } from './machine.ts';
 import { memory } from './memory.ts';
@@ -15,6 +16,7 @@ import { store } from './store.ts';
 const RUNS = 5;
 const SECONDS = 10;
 const MESSAGES_LATENCY = 1_000;
+const SECONDS_LARGE = 60;
 const MESSAGES_MEMORY = 1_000_000;
 
 type Case = (site: Site) => Promise<CaseResult>;
@@ -31,7 +33,7 @@ const program = new Command('bench')
 Nothing else should run meanwhile. Results go to standard output, progress to standard error.
 
 Examples:
-  npm run bench                                    all four; about a quarter of an hour
+  npm run bench                                    all five; about half an hour
   npm run bench -- consume                         one of them
   npm run bench -- consume --runs 1 --seconds 5    a first impression
   npm run bench -- consume --runs 1 --profile /tmp/profiles
@@ -48,7 +50,7 @@ Exit status:
 
 program
   .command('all', { isDefault: true })
-  .description('all four, as they are without options')
+  .description('all five, as they are without options')
   .action(async () => {
     const [runs, seconds] = [RUNS, SECONDS];
     await bench([
@@ -56,6 +58,7 @@ program
       (site) => store(site, { runs, seconds }),
       (site) => latency(site, { runs, messages: MESSAGES_LATENCY }),
       (site) => memory(site, { messages: MESSAGES_MEMORY }),
+      (site) => large(site, { seconds: SECONDS_LARGE }),
     ]);
   });
 
@@ -89,6 +92,12 @@ program
   .description("growth of a worker's memory from message 100,000 on; minutes")
   .option('--messages <number>', 'at the last look', wholeNumber(200_000, 100_000_000), MESSAGES_MEMORY)
   .action(({ messages }) => bench([(site) => memory(site, { messages })]));
+
+program
+  .command('large')
+  .description('memory of a worker that is full of the largest messages')
+  .option('--seconds <number>', 'of looking, after the warm-up', wholeNumber(1, 3_600), SECONDS_LARGE)
+  .action(({ seconds }) => bench([(site) => large(site, { seconds })]));
 
 async function bench(cases: readonly Case[]): Promise<void> {
   const startedAt = new Date().toISOString();

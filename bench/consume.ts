@@ -37,7 +37,7 @@ export interface Rate {
 }
 
 export async function consume(site: Site, options: ConsumeOptions): Promise<CaseResult> {
-  const sqs = await site.startFakeSqs('endless', site.cores.pinned?.others);
+  const sqs = await site.startFakeSqs('endless', { core: site.cores.pinned?.others });
   const trials = options.receivers === undefined ? await tryReceivers(site, sqs) : [];
   const best = trials.toSorted((one, other) => other.rate.messagesPerSecond - one.rate.messagesPerSecond)[0];
   const receivers = options.receivers ?? best!.receivers;

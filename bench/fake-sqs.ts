@@ -1,5 +1,5 @@
 /**
- * A fake SQS in a process of its own: `node fake-sqs.ts endless|on-request`, started with an IPC channel.
+ * A fake SQS in a process of its own: `node fake-sqs.ts endless|on-request BODY_BYTES`, started with an IPC channel.
  *
  * It speaks the SDK's JSON protocol and does as little as it can, so that what is measured is who calls it: nothing is
  * kept, parsed or checked, and every call takes `CALL_MS`. `endless` answers each receive with ten messages that never
@@ -11,7 +11,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { LOOPBACK, portOf } from '../local/machine/ports.ts';
-import { attributesAnswer, batchAnswer, receiveAnswer } from './answers.ts';
+import { attributesAnswer, batchAnswer, ReceiveAnswers } from './answers.ts';
 import type { SqsCounts } from './fake-sqs-counts.ts';
 import { report } from './reports.ts';
 
@@ -24,6 +24,7 @@ const NEXT_AFTER_MS = 20;
 const NEXT_SPREAD_MS = 10;
 
 const onRequest = process.argv[2] === 'on-request';
+const receiveAnswers = new ReceiveAnswers(Number(process.argv[3]));
 const empty = Buffer.from('{}');
 const counts = { receives: 0, received: 0, deletes: 0, deleted: 0, visibilityChanges: 0, unknown: 0 };
 const waitingPolls = new Set<ServerResponse>();
@@ -55,7 +56,7 @@ function receive(request: IncomingMessage, response: ServerResponse): void {
     return;
   }
   counts.received += MESSAGES_PER_RECEIVE;
-  setTimeout(() => answer(response, receiveAnswer(MESSAGES_PER_RECEIVE)), CALL_MS);
+  setTimeout(() => answer(response, receiveAnswers.of(MESSAGES_PER_RECEIVE)), CALL_MS);
 }
 
 function wait(response: ServerResponse): void {
@@ -88,7 +89,7 @@ function handOut(): void {
   wantedMessages -= 1;
   waitingPolls.delete(poll);
   counts.received += 1;
-  answer(poll, receiveAnswer(1));
+  answer(poll, receiveAnswers.of(1));
 }
 
 async function batch(

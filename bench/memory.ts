@@ -23,7 +23,7 @@ interface Look {
 }
 
 export async function memory(site: Site, options: MemoryOptions): Promise<CaseResult> {
-  const sqs = await site.startFakeSqs('endless', site.cores.pinned?.others);
+  const sqs = await site.startFakeSqs('endless', { core: site.cores.pinned?.others });
   const worker = await startLoop(site, sqs, 'sluice', 0, undefined, ['--expose-gc']);
   const looks: Look[] = [];
   const step = (options.messages - FIRST_LOOK_MESSAGES) / (LOOKS - 1);

@@ -2,6 +2,7 @@
  * All that the bench touches of the workers: a worker that stores, and the runtime's own parts put together as
  * workers/worker.ts does. When the runtime changes, this file does, and no other here.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { z } from 'zod';
@@ -42,13 +43,20 @@ export const storingWorker: WorkerDefinition<BenchPayload> = {
   },
 };
 
-/** Takes messages and stores nothing, metrics on, payloads unread; until SIGTERM. */
-export async function consumeWithoutEffect(): Promise<void> {
+/**
+ * Takes messages and stores nothing, metrics on, payloads unread; until SIGTERM.
+ *
+ * @param handlingMs how long it pretends to write a batch.
+ */
+export async function consumeWithoutEffect(handlingMs: number): Promise<void> {
   const parts = await openParts(() => {});
   const consumer = new Consumer<unknown>({
     ...parts,
     schema: { name: BENCH_SCHEMA, version: BENCH_VERSION, payload: z.unknown() },
-    handle: async (messages) => messages.map(() => ({ name: 'stored' })),
+    handle: async (messages) => {
+      if (handlingMs > 0) await sleep(handlingMs);
+      return messages.map(() => ({ name: 'stored' }));
+    },
     recordRejection: async ({ reason }) => {
       throw new Error(`a message of the bench was rejected: ${reason}`);
     },

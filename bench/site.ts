@@ -18,6 +18,8 @@ import { type Report, reportSchema, type Usage } from './reports.ts';
 const PROBE = entryPath('probe.ts');
 /** Loading the SDK and connecting takes a second, many times that on a machine that is busy. */
 const ANSWER_MS_MAX = 30_000;
+/** As small as most messages are. */
+const BODY_BYTES = 1_024;
 /** Longer than any drain that the bench asks for. */
 const STOP_MS_MAX = 20_000;
 const LAST_WORDS_MAX = 8;
@@ -72,12 +74,15 @@ export class Site {
     await sleep(seconds * 1000, undefined, { signal: this.signal });
   }
 
-  async startFakeSqs(supply: 'endless' | 'on-request', core?: string): Promise<FakeSqs> {
+  async startFakeSqs(
+    supply: 'endless' | 'on-request',
+    { core, bodyBytes = BODY_BYTES }: { readonly core?: string | undefined; readonly bodyBytes?: number } = {},
+  ): Promise<FakeSqs> {
     const listening = Promise.withResolvers<number>();
     const process = await this.start({
       name: 'fake-sqs',
       entry: 'fake-sqs.ts',
-      args: [supply],
+      args: [supply, String(bodyBytes)],
       core,
       onReport: (report) => {
         if (report.name === 'listening') listening.resolve(report.port);

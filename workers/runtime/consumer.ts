@@ -125,7 +125,10 @@ export class Consumer<Payload> {
       fifo,
       surroundings,
       onUnconfirmed: (unconfirmed, err) =>
-        log.warn({ err, unconfirmed }, `${unconfirmed} messages of ${queueName} could not be settled; they come again`),
+        log.warn(
+          { err, unconfirmed },
+          `could not settle ${unconfirmed} of the messages of ${queueName}; what is left comes again`,
+        ),
     });
     const { schema, handle, recordRejection } = options;
     this.#attempts = new Attempts({ ...common, hand, fifo, schema, handle, liveness: this.#liveness });
