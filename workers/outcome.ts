@@ -21,6 +21,8 @@ export interface MessageGroup {
 export interface Claim<Payload> {
   /** Aborts as soon as one of the leases is lost: what is being written then will not be committed. */
   readonly signal: AbortSignal;
+  /** Rejects when the attempt goes on long after that: whatever it waits for, nobody waits for it any more. */
+  readonly leftBehind: Promise<never>;
   /** Asked right before a commit: the messages whose lease would not outlast it. */
   lost(): readonly HandledMessage<Payload>[];
 }

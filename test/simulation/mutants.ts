@@ -42,11 +42,24 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: INBOX_WRITER,
         from: "await client.query('commit');",
-        to: "await client.query('commit').catch(() => {});",
+        to: "await client.query('commit').catch(() => ({ command: 'COMMIT' }));",
       },
     ],
     caughtBy: ['no loss'],
     seed: 4,
+  },
+  {
+    name: 'a commit that was answered with a rollback counts',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: "client.getTransactionStatus() !== 'T'",
+        to: "client.getTransactionStatus() === 'I'",
+      },
+      { file: INBOX_WRITER, from: "return command === 'COMMIT';", to: 'return command !== undefined;' },
+    ],
+    caughtBy: ['no loss'],
+    seed: 27,
   },
   {
     name: 'a lost connection counts as bad data',

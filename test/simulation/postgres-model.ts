@@ -47,7 +47,9 @@ export interface Statement {
   readonly values: readonly unknown[];
 }
 
-export type Answer = { readonly rows: readonly unknown[] } | { readonly error: DatabaseError };
+export type Answer =
+  /** PostgreSQL's own word for what it did; read of a commit alone. */
+  { readonly rows: readonly unknown[]; readonly command?: string } | { readonly error: DatabaseError };
 
 /** What the judge is told. */
 export interface DatabaseWitness {
@@ -226,14 +228,15 @@ export class Session {
   #commit(): Answer {
     const { transaction } = this;
     const { inbox, fences, witness, scheduler } = this.#server;
-    if (transaction !== undefined && !transaction.isFailed) {
+    const isRolledBack = transaction?.isFailed === true;
+    if (transaction !== undefined && !isRolledBack) {
       for (const [key, row] of transaction.keys) inbox.set(key, row);
       for (const [group, fence] of transaction.fences) fences.set(group, fence);
       scheduler.trace(`committed ${this.worker} ${[...transaction.keys.keys()].join(' ')}`);
       witness.committed(transaction);
     }
     this.#end();
-    return { rows: [] };
+    return { rows: [], command: isRolledBack ? 'ROLLBACK' : 'COMMIT' };
   }
 
   #knownKeys(keys: readonly string[]): Answer {

@@ -27,6 +27,7 @@ const CONNECT_MS_MAX = 5_000;
 const QUERY_MS_MAX = 12_000;
 
 /** Transient errors, by operation: none of them says anything about a message. */
+export const SERVER_ERROR = 'an error of the server';
 const SERVER_STATES = ['40P01', '40001', '55P03', '57014', '57P01', '53200', 'XX000'];
 const CONNECT_STATES = ['53300', '57P03', '28000'];
 
@@ -215,6 +216,8 @@ class ConnectionModel {
   #isBroken = false;
   /** The network swallows what either side sends. */
   #isSwallowed = false;
+  /** As the last answer told it: idle, in a transaction, or in one that failed. */
+  #transactionStatus: 'I' | 'T' | 'E' = 'I';
 
   constructor(
     around: DatabaseSurroundings,
@@ -250,6 +253,10 @@ class ConnectionModel {
       }
       this.#send(statement, pending);
     });
+  }
+
+  getTransactionStatus(): 'I' | 'T' | 'E' {
+    return this.#transactionStatus;
   }
 
   release(destroy = false): void {
@@ -290,6 +297,8 @@ class ConnectionModel {
   #arrive(statement: Statement, pending: Pending, fault: DatabaseFault): void {
     const { scheduler, random } = this.#around;
     const answer = (result: Answer) => {
+      const { transaction } = this.#session;
+      const status = transaction === undefined ? 'I' : transaction.isFailed ? 'E' : 'T';
       if (fault === 'connection lost after its effect') {
         scheduler.after(0, () => this.#session.close());
         return;
@@ -298,6 +307,7 @@ class ConnectionModel {
       this.#lastAnswerMs = Math.max(this.#lastAnswerMs, scheduler.nowMs + random.uniform(0.2, 5));
       this.#answered(statement.name, this.#lastAnswerMs - scheduler.nowMs, () =>
         this.#settle(pending, () => {
+          this.#transactionStatus = status;
           if ('error' in result) return pending.reject(result.error);
           this.#process.refusedSinceMs = undefined;
           pending.resolve(result);
@@ -307,7 +317,7 @@ class ConnectionModel {
     if (fault === 'error of the server') {
       const state = random.pick(SERVER_STATES);
       if (this.#session.transaction !== undefined) this.#session.transaction.isFailed = true;
-      answer(failed(state, 'an error of the server'));
+      answer(failed(state, SERVER_ERROR));
       if (state === '57P01') this.#session.close();
       return;
     }

@@ -3,7 +3,7 @@
  *
  * Holds always: one outcome per message, whatever the handler does; of one chain nothing is handled behind a message
  * that has to come again; a handler whose lease is lost, or that takes too long, is told by its signal and may not
- * commit any more.
+ * commit any more; one that goes on all the same is left behind.
  */
 import type { Logger } from 'pino';
 import type { Claim, HandledMessage, Outcome } from '../outcome.ts';
@@ -19,6 +19,8 @@ import type { Telemetry } from './telemetry.ts';
 export const COMMIT_MARGIN_MS = 2_000;
 /** A write that takes longer than this has lost its way: it may not commit, and its messages come again. */
 export const ATTEMPT_MS_MAX = 120_000;
+/** By then whatever it asked of PostgreSQL has ended: what it still waits for may never come. */
+export const LEFT_BEHIND_MS = 15_000;
 
 /** Never throws for what is a message's or the database's fault: that is an outcome, one per message in their order. */
 export type Handler<Payload> = (
@@ -86,10 +88,11 @@ export class Attempts<Payload> {
     if (messages.length === 0) return outcomes;
     const beganAtMs = surroundings.monotonicMs();
     const timers: Timer[] = [];
+    const tooLate = new Set<HandledMessage<Payload>>();
     liveness.attemptBegan(messages, beganAtMs);
     let results: readonly Outcome[] = [];
     try {
-      results = await handle(messages, (claimed) => this.#claim(claimed, toHandle, timers));
+      results = await handle(messages, (claimed) => this.#claim(claimed, toHandle, tooLate, timers));
     } catch (error) {
       log.error({ err: error }, `the handler of ${queueName} failed unexpectedly; its messages come again`);
     } finally {
@@ -101,35 +104,36 @@ export class Attempts<Payload> {
     messages.forEach((message, index) => {
       const delivery = toHandle.get(message)!;
       delivery.attempt = undefined;
-      outcomes.set(delivery, this.#outcome(delivery, results[index] ?? notAnswered));
+      const outcome = results[index] ?? notAnswered;
+      // What lost its right to commit for being slow, while its lease was kept, is given back.
+      const isSlow = outcome.name === 'lost' && tooLate.has(message) && this.#options.hand.holds(delivery);
+      outcomes.set(delivery, isSlow ? tooSlow : outcome);
     });
     return outcomes;
-  }
-
-  /** What lost its right to commit for being slow, while its lease was kept, is given back. */
-  #outcome(delivery: Delivery, outcome: Outcome): Outcome {
-    return outcome.name === 'lost' && this.#options.hand.holds(delivery) ? tooSlow : outcome;
   }
 
   #claim(
     claimed: readonly HandledMessage<Payload>[],
     deliveries: ReadonlyMap<HandledMessage<Payload>, Delivery>,
+    tooLate: Set<HandledMessage<Payload>>,
     timers: Timer[],
   ): Claim<Payload> {
     const { hand, surroundings } = this.#options;
     const attempt = new AbortController();
-    let isTooLate = false;
+    const leftBehind = Promise.withResolvers<never>();
     for (const message of claimed) deliveries.get(message)!.attempt = attempt;
     timers.push(
       surroundings.after(ATTEMPT_MS_MAX, () => {
-        isTooLate = true;
+        for (const message of claimed) tooLate.add(message);
         attempt.abort();
+        timers.push(surroundings.after(LEFT_BEHIND_MS, () => leftBehind.reject(new Error(tooSlow.reason))));
       }),
     );
     return {
       signal: attempt.signal,
+      leftBehind: leftBehind.promise,
       lost: () =>
-        isTooLate ? claimed : claimed.filter((message) => !hand.holds(deliveries.get(message)!, COMMIT_MARGIN_MS)),
+        claimed.filter((message) => tooLate.has(message) || !hand.holds(deliveries.get(message)!, COMMIT_MARGIN_MS)),
     };
   }
 
@@ -143,4 +147,4 @@ export class Attempts<Payload> {
 
 const behindAnother: Outcome = { name: 'retried', reason: 'an earlier message of its group comes again' };
 const notAnswered: Outcome = { name: 'retried', reason: 'the worker failed to handle it' };
-const tooSlow: Outcome = { name: 'retried', reason: `its write took longer than ${ATTEMPT_MS_MAX / 1000} s` };
+const tooSlow = { name: 'retried', reason: `its write took longer than ${ATTEMPT_MS_MAX / 1000} s` } as const;

@@ -11,8 +11,8 @@
  *
  * Holds always: groups are locked in sorted order and then keys in sorted order, so that two workers with the same
  * messages wait for each other and cannot deadlock; of one group, nothing commits behind a message that did not; an
- * answer to a commit that got lost counts as not committed, and the replay finds out; no commit starts for a message
- * whose lease is lost.
+ * answer to a commit that got lost counts as not committed, and the replay finds out; what counts as committed is what
+ * PostgreSQL calls so, whatever the write function swallowed; no commit starts for a message whose lease is lost.
  *
  * It knows SQL; it knows no SQS.
  */
@@ -96,6 +96,9 @@ export class InboxWriter<Payload> {
     const middle = Math.ceil(messages.length / 2);
     const first = messages.slice(0, middle);
     const outcomes = await this.commit(first, claims);
+    const held = outcomes.find(({ name }) => name === 'held');
+    // Away by now: asking for each half would only keep that from being known.
+    if (held !== undefined) return messages.map((_, index) => outcomes[index] ?? held);
     const second = await this.#behind(first, outcomes, messages.slice(middle), claims);
     return [...outcomes, ...second];
   }
@@ -146,13 +149,16 @@ export class InboxWriter<Payload> {
       client = await pool.connect();
     } catch (error) {
       // Nothing was sent: whatever the reason, it is not the messages'.
-      pool.renew();
       return { name: 'away', reason: readFailure(error, false).reason };
     }
+    let isLeftBehind = false;
+    claim.leftBehind.catch(() => {
+      isLeftBehind = true;
+    });
     try {
       // Named, because the inbox leans on it: who waited for another's key has to see that key afterwards.
       await client.query('begin isolation level read committed');
-      const outcomes = await this.#writeAll(client, messages, claim.signal);
+      const outcomes = await Promise.race([this.#writeAll(client, messages, claim.signal), claim.leftBehind]);
       const lost = claim.lost();
       if (outcomes === undefined || lost.length > 0) {
         await client.query('rollback');
@@ -160,14 +166,19 @@ export class InboxWriter<Payload> {
         if (lost.length > 0) return { name: 'lost', lost };
         return { name: 'conflict', reason: 'a key was removed meanwhile' };
       }
-      await client.query('commit');
+      const isCommitted = await committed(client);
       client.release();
-      return outcomes;
+      return isCommitted ? outcomes : notCommitted;
     } catch (error) {
+      if (isLeftBehind) {
+        // Whoever is left behind may still use the connection: only its end ends the transaction.
+        client.release(true);
+        return { name: 'lost', lost: claim.lost() };
+      }
       const clean = await rolledBack(client);
       const failure = readFailure(error, clean);
       client.release(!clean || failure.name === 'away');
-      if (failure.name === 'away') pool.renew();
+      if (failure.name === 'away') pool.renew(client);
       // A write that was told that its lease is lost may throw what it likes: the loss is the reason.
       const lost = clean ? claim.lost() : [];
       return lost.length > 0 ? { name: 'lost', lost } : failure;
@@ -287,6 +298,11 @@ export class InboxWriter<Payload> {
   }
 }
 
+const notCommitted: DatabaseFailure = {
+  name: 'fault',
+  reason: 'the write went on after an error or ended the transaction itself, so nothing was committed',
+};
+
 const keyReused: Outcome = {
   name: 'rejected',
   reason: 'its key was committed before with another payload',
@@ -308,6 +324,16 @@ function halted(messageId: string): Outcome {
 /** What becomes of a message that fails on its own. */
 function alone({ name, reason }: DatabaseFailure): Outcome {
   return name === 'data' ? { name: 'rejected', reason, errorClass: 'RefusedByDatabase' } : { name: 'retried', reason };
+}
+
+/** PostgreSQL answers the commit of a transaction that has failed with a rollback, and no error. */
+async function committed(client: pg.PoolClient): Promise<boolean> {
+  if (client.getTransactionStatus() !== 'T') {
+    await client.query('rollback');
+    return false;
+  }
+  const { command } = await client.query('commit');
+  return command === 'COMMIT';
 }
 
 async function rolledBack(client: pg.PoolClient): Promise<boolean> {

@@ -13,46 +13,32 @@ export interface RejectionRow {
 /** Idempotent: a message that is rejected twice has one row. A group that is halted stays halted by the first. */
 export async function recordRejection(pool: RenewedPool, fence: string, rejection: RejectionRow): Promise<void> {
   const { queueName, messageId, reason, errorClass, haltsGroup } = rejection;
-  await renewing(pool, () =>
-    pool.query({
-      name: 'insert-rejection',
-      text: `with halted as (
-               insert into fences as fence (queue, message_group, sequence, halted_by)
-               select $5, $6, -1, $2 where $6::text is not null
-               on conflict (queue, message_group)
-                 do update set halted_by = coalesce(fence.halted_by, excluded.halted_by)
-             )
-             insert into rejections (queue, message_id, reason, error_class) values ($1, $2, $3, $4)
-             on conflict do nothing`,
-      values: [queueName, messageId, reason, errorClass, fence, haltsGroup ?? null],
-    }),
-  );
+  await pool.query({
+    name: 'insert-rejection',
+    text: `with halted as (
+             insert into fences as fence (queue, message_group, sequence, halted_by)
+             select $5, $6, -1, $2 where $6::text is not null
+             on conflict (queue, message_group)
+               do update set halted_by = coalesce(fence.halted_by, excluded.halted_by)
+           )
+           insert into rejections (queue, message_id, reason, error_class) values ($1, $2, $3, $4)
+           on conflict do nothing`,
+    values: [queueName, messageId, reason, errorClass, fence, haltsGroup ?? null],
+  });
 }
 
 /** Whether the database takes a write now: a replica that was just promoted elsewhere, or a full disk, answers too. */
 export async function acceptsWrites(pool: RenewedPool, consumer: string): Promise<boolean> {
   try {
-    await renewing(pool, () =>
-      pool.query({
-        name: 'upsert-probe',
-        text: `insert into probes (consumer, probed_at) values ($1, now())
-               on conflict (consumer) do update set probed_at = excluded.probed_at`,
-        values: [consumer],
-      }),
-    );
+    await pool.query({
+      name: 'upsert-probe',
+      text: `insert into probes (consumer, probed_at) values ($1, now())
+             on conflict (consumer) do update set probed_at = excluded.probed_at`,
+      values: [consumer],
+    });
     return true;
   } catch {
     // Whatever the error, the answer is no; the breaker asks again.
     return false;
-  }
-}
-
-/** A connection that failed a single statement may be one of many that a failover left half open. */
-async function renewing(pool: RenewedPool, query: () => Promise<void>): Promise<void> {
-  try {
-    await query();
-  } catch (error) {
-    pool.renew();
-    throw error;
   }
 }

@@ -15,6 +15,7 @@ export type Connections = Pick<pg.Pool, 'connect' | 'query' | 'end'>;
 
 export class RenewedPool {
   readonly #open: () => Connections;
+  readonly #poolOf = new WeakMap<pg.PoolClient, Connections>();
   #current: Connections;
 
   constructor(open: () => Connections) {
@@ -22,24 +23,44 @@ export class RenewedPool {
     this.#current = open();
   }
 
-  connect(): Promise<pg.PoolClient> {
-    return this.#current.connect();
+  /** @throws what pg throws; the pool is renewed by then. */
+  async connect(): Promise<pg.PoolClient> {
+    const pool = this.#current;
+    const client = await this.#renewing(pool, () => pool.connect());
+    this.#poolOf.set(client, pool);
+    return client;
   }
 
-  /** One statement on a connection of its own choice. */
+  /** One statement on a connection of its own choice. @throws what pg throws; the pool is renewed by then. */
   async query(statement: pg.QueryConfig): Promise<void> {
-    await this.#current.query(statement);
+    const pool = this.#current;
+    await this.#renewing(pool, () => pool.query(statement));
   }
 
-  renew(): void {
-    const old = this.#current;
-    this.#current = this.#open();
-    // Half-open connections may not close for minutes: nobody waits for them, and how it ends changes nothing.
-    old.end().catch(() => {});
+  /** The database was away for whoever used this connection. */
+  renew(client: pg.PoolClient): void {
+    this.#replace(this.#poolOf.get(client));
   }
 
   /** Waits until every connection has been given back and is closed. */
   async end(): Promise<void> {
     await this.#current.end();
+  }
+
+  async #renewing<Result>(pool: Connections, use: () => Promise<Result>): Promise<Result> {
+    try {
+      return await use();
+    } catch (error) {
+      this.#replace(pool);
+      throw error;
+    }
+  }
+
+  /** A late failure on an old pool says nothing about the one that took its place. */
+  #replace(failed: Connections | undefined): void {
+    if (failed !== this.#current) return;
+    this.#current = this.#open();
+    // Half-open connections may not close for minutes: nobody waits for them, and how it ends changes nothing.
+    failed.end().catch(() => {});
   }
 }

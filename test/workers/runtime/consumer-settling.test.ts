@@ -128,6 +128,26 @@ describe('a handler that misbehaves', () => {
     expect(rig.counts).toMatchObject({ leasesLost: 0, retried: 1, stored: 1 });
   });
 
+  test('by never answering is left behind 15 s after that', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    rig.handle = (_, claim) => (rig.handled.length > 1 ? [stored] : claim.leftBehind.catch(() => [lost]));
+    rig.start();
+    await rig.time.until('the return', () => rig.changes.at(-1)?.some(([, seconds]) => seconds === 15) === true);
+    expect(rig.time.monotonicMs()).toBe(135_000);
+    await rig.untilEmpty();
+  });
+
+  test('is not called slow when a lease ends: at its last receive a message is not rejected for that', async () => {
+    const rig = new Rig({ maxReceiveCount: 1 });
+    rig.send([1]);
+    rig.handle = () => [lost];
+    rig.start();
+    await rig.time.pass(10_000);
+    expect(rig.rejections).toEqual([]);
+    expect(rig.changes).toEqual([[['m1', 15]]]);
+  });
+
   test('by throwing loses no place and stops nothing: its messages come again', async () => {
     const rig = new Rig();
     rig.send(upTo(1_000));

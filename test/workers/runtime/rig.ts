@@ -15,6 +15,7 @@ export type Work = { readonly id: number };
 /** The leases behind a hand-over, by the ids of its messages. */
 interface RigClaim {
   readonly signal: AbortSignal;
+  readonly leftBehind: Promise<never>;
   lost(): number[];
 }
 type Handle = (ids: number[], claim: RigClaim) => Outcome[] | Promise<Outcome[]>;
@@ -134,9 +135,9 @@ export class Rig {
     this.groupsHandled.push(...messages.map(({ group }) => group));
     this.underWay += 1;
     this.underWayMax = Math.max(this.underWayMax, this.underWay);
-    const { signal, lost: lostOf } = claims(messages);
+    const { lost: lostOf, ...claim } = claims(messages);
     try {
-      return await this.handle(ids, { signal, lost: () => lostOf().map(({ payload }) => payload.id) });
+      return await this.handle(ids, { ...claim, lost: () => lostOf().map(({ payload }) => payload.id) });
     } finally {
       this.underWay -= 1;
     }

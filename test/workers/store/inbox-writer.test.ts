@@ -63,6 +63,27 @@ describe('the inbox', () => {
     expect(await writer.commit([message('a')], always)).toMatchObject([{ name: 'held' }]);
   });
 
+  test.each([
+    { how: 'swallows an error', careless: (client: pg.ClientBase) => client.query('select 1 / 0').catch(() => {}) },
+    {
+      how: 'does not wait for a statement that fails',
+      careless: async (client: pg.ClientBase) => void client.query('select 1 / 0').catch(() => {}),
+    },
+    { how: 'ends the transaction itself', careless: (client: pg.ClientBase) => client.query('rollback') },
+  ])('does not take for stored what a write that $how has lost', async ({ careless }) => {
+    const writer = await writerThat(async (transaction, payloads) => {
+      await writeWork(transaction, payloads);
+      if (payloads.some(({ id }) => id === 'careless')) await careless(transaction);
+    });
+    const batch = ['a', 'careless', 'c'].map((id) => message(id));
+    const reason = expect.stringContaining('nothing was committed');
+    expect(await writer.commit(batch, always)).toEqual([stored, { name: 'retried', reason }, stored]);
+    expect([await ids(), await keys()]).toEqual([
+      ['a', 'c'],
+      ['a', 'c'],
+    ]);
+  });
+
   test('takes the first of equals in one batch', async () => {
     const { writer } = await makeWriter(postgres);
     expect(await writer.commit([message('a'), message('b'), message('a')], always)).toEqual([
@@ -129,10 +150,48 @@ describe('the inbox', () => {
       abort.abort();
       signal.throwIfAborted();
     });
-    const isLost = () => ({ signal: abort.signal, lost: () => (abort.signal.aborted ? [one] : []) });
-    const one = message('a');
-    expect(await writer.commit([one], isLost)).toEqual([lost]);
+    const isLost: typeof always = (claimed) => ({
+      ...always(claimed),
+      signal: abort.signal,
+      lost: () => (abort.signal.aborted ? claimed : []),
+    });
+    expect(await writer.commit([message('a')], isLost)).toEqual([lost]);
     expect(await keys()).toEqual([]);
+  });
+
+  test('leaves behind a write that never ends, and its connection with it', async () => {
+    const { pool, writer } = await makeWriter(postgres);
+    const begun: pg.ClientBase[] = [];
+    const hanging = workWriter(pool, {
+      write: async (transaction, payloads) => {
+        await writeWork(transaction, payloads);
+        begun.push(transaction);
+        await new Promise(() => {});
+      },
+    });
+    const leaving = Promise.withResolvers<never>();
+    const left: typeof always = (claimed) => ({ ...always(claimed), leftBehind: leaving.promise, lost: () => claimed });
+    // As many as there are connections.
+    const commits = ['a', 'b', 'c', 'd'].map((id) => hanging.commit([message(id)], left));
+    await eventually('four writes', () => begun.length === 4);
+    leaving.reject(new Error('too slow'));
+    expect(await Promise.all(commits)).toEqual([[lost], [lost], [lost], [lost]]);
+    await expect(begun[0]!.query('commit')).rejects.toThrow('not queryable');
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    expect(await ids()).toEqual(['a']);
+  });
+
+  test('asks no more for the other half when the database is away by then', async () => {
+    let attempts = 0;
+    const writer = await writerThat(async (transaction) => {
+      attempts += 1;
+      await transaction.query(attempts === 1 ? 'select 1 / 0' : 'select * from not_made_yet');
+    });
+    const outcomes = await writer.commit(
+      ['a', 'b', 'c', 'd'].map((id) => message(id)),
+      always,
+    );
+    expect([outcomes.map(({ name }) => name), attempts]).toEqual([['held', 'held', 'held', 'held'], 2]);
   });
 
   test('suppresses a delivery of a message that was committed, although a later schema reads it in another way', async () => {

@@ -78,10 +78,18 @@ describe('renewing', () => {
     const client = await pool.connect();
     await client.query('begin');
     await client.query("insert into probes values ('work', now())");
-    pool.renew();
+    pool.renew(client);
     await client.query('commit');
     client.release();
     expect(await postgres.rows('select consumer from probes')).toEqual([['work']]);
+  });
+
+  test('happens once for all connections of a pool: a late failure leaves the new pool alone', async () => {
+    const { pool, opened } = await makePool();
+    const clients = await Promise.all([1, 2].map(() => pool.connect()));
+    for (const client of clients) pool.renew(client);
+    for (const client of clients) client.release();
+    expect(opened()).toBe(2);
   });
 
   test('does not happen for what a healthy database says of a message', async () => {

@@ -1,6 +1,6 @@
 /** The simplest work there is, for tests of the store: an id and a number, into a table of their own. */
 import type pg from 'pg';
-import type { Claim, Claims, HandledMessage } from '../../../workers/outcome.ts';
+import type { Claims, HandledMessage } from '../../../workers/outcome.ts';
 import { openPool } from '../../../workers/store/connection.ts';
 import { InboxWriter, type InboxWriterOptions } from '../../../workers/store/inbox-writer.ts';
 import type { RenewedPool } from '../../../workers/store/renewed-pool.ts';
@@ -62,12 +62,16 @@ export function message(id: string, value = '1', group?: string, sequenceNumber?
 }
 
 /** Leases that last. */
-export const always: Claims<Work> = () => ({ signal: new AbortController().signal, lost: () => [] });
+export const always: Claims<Work> = losing(() => false);
 
 /** Leases of which some are lost when a commit is about to start. */
-export const losing =
-  (isLost: (message: WorkMessage) => boolean): Claims<Work> =>
-  (claimed): Claim<Work> => ({ signal: new AbortController().signal, lost: () => claimed.filter(isLost) });
+export function losing(isLost: (message: WorkMessage) => boolean): Claims<Work> {
+  return (claimed) => ({
+    signal: new AbortController().signal,
+    leftBehind: new Promise<never>(() => {}),
+    lost: () => claimed.filter(isLost),
+  });
+}
 
 export const stored = { name: 'stored' };
 export const suppressed = { name: 'suppressed' };
