@@ -23,7 +23,7 @@ import type { MessageSchema } from './envelope.ts';
 import { Hand } from './hand.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { Liveness } from './liveness.ts';
-import { Outage } from './outage.ts';
+import { HELD_AT_LAST_RECEIVE_MS_MAX, HELD_MS_MAX, Outage } from './outage.ts';
 import { PollerControl, WRITING_FIRST_MS_MAX } from './poller-control.ts';
 import type { QueueClient, QueueFacts, ReceivedMessage } from './queue-client.ts';
 import type { Rejection } from './rejection.ts';
@@ -287,9 +287,11 @@ export class Consumer<Payload> {
 
   async #process(batch: readonly Delivery[]): Promise<void> {
     await this.#setApart(batch);
-    const decisions = await this.#attempts.decide(batch);
-    const held = decisions.find(({ outcome }) => outcome.name === 'held')?.outcome;
+    const isTrial = this.#outage.state === 'half-open';
+    const decided = await this.#attempts.decide(batch);
+    const held = decided.find(({ outcome }) => outcome.name === 'held')?.outcome;
     if (held?.name === 'held') this.#outage.began(held.reason);
+    const decisions = decided.map((decision) => this.#letGo(decision, isTrial));
     if (decisions.some(({ outcome }) => isInDatabase(outcome))) this.#outage.committed();
     this.#batcher.written();
     this.#pollers.written();
@@ -297,6 +299,17 @@ export class Consumer<Payload> {
     for (const [chain, ofChain] of chains) this.#settle(chain, ofChain);
     this.#pump();
     this.#wake();
+  }
+
+  /** Not taken for minutes by a database that takes every probe, it may be the message itself: it comes again. */
+  #letGo(decision: Decision, isTrial: boolean): Decision {
+    const { delivery, outcome } = decision;
+    if (outcome.name !== 'held') return decision;
+    const nowMs = this.#options.surroundings.monotonicMs();
+    delivery.heldSinceMs ??= nowMs;
+    const limitMs = this.#settling.isLastReceive(delivery) ? HELD_AT_LAST_RECEIVE_MS_MAX : HELD_MS_MAX;
+    if (!isTrial || nowMs < delivery.heldSinceMs + limitMs) return decision;
+    return { ...decision, outcome: { name: 'retried', reason: outcome.reason } };
   }
 
   #settle(chain: string, decisions: readonly Decision[]): void {
@@ -350,15 +363,13 @@ export class Consumer<Payload> {
   #giveBackWhatWaitsTooLong(nowMs: number): void {
     const settling = this.#settling;
     const batcher = this.#batcher;
-    const { maxReceiveCount = Number.POSITIVE_INFINITY } = this.#options.facts;
     if (this.#stopping.signal.aborted) {
       // A poll that has not ended yet would only receive it once more.
       const isAway = this.#outage.state !== 'closed' && this.#polls.size === 0;
       if (isAway || nowMs >= this.#drain.returnAtMs) void settling.giveBack(batcher.dropReady(), () => 0);
     } else if (this.#outage.isTooLong) {
       // Received once more, what is at its last receive would be dead for the database's fault: it is kept.
-      const mayGo = (waiting: readonly Delivery[]) =>
-        waiting.every(({ receiveCount }) => receiveCount < maxReceiveCount);
+      const mayGo = (waiting: readonly Delivery[]) => !waiting.some((delivery) => settling.isLastReceive(delivery));
       const delays = new Map<string, number>();
       void settling.giveBack(batcher.dropReady(mayGo), (delivery) => {
         const delay = delays.get(delivery.chain) ?? settling.delaySeconds(MESSAGE_BACK_OFF, delivery);

@@ -8,6 +8,8 @@ export interface Delivery extends Batchable {
   readonly message: ReceivedMessage;
   /** Aborted when the lease is lost; set while an attempt to write it is under way. */
   attempt: AbortController | undefined;
+  /** Since when it is kept for a database that did not take it. */
+  heldSinceMs: number | undefined;
 }
 
 /** What a message takes of the memory that admission counts: its body and its attributes. */

@@ -71,6 +71,7 @@ export class Hand {
       receiveCount: message.receiveCount,
       arrivedAtMs: this.#surroundings.monotonicMs(),
       attempt: undefined,
+      heldSinceMs: undefined,
     };
   }
 }

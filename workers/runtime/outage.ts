@@ -9,6 +9,8 @@ import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 
 /** How long messages are kept for a database that is away, before they are given back. */
 export const HELD_MS_MAX = 300_000;
+/** At its last receive a message would be dead then: it is kept for longer than a migration holds a lock. */
+export const HELD_AT_LAST_RECEIVE_MS_MAX = 1_800_000;
 
 export interface OutageOptions {
   /** Whether the database would take a write now. */

@@ -112,13 +112,19 @@ export class Settling {
     return Math.max(1, Math.ceil(backOffSeconds(backOff, receiveCount, this.#options.surroundings.random())));
   }
 
+  /** Received once more, it would be in the dead-letter queue. */
+  isLastReceive({ receiveCount }: Delivery): boolean {
+    const { maxReceiveCount } = this.#options.facts;
+    return maxReceiveCount !== undefined && receiveCount >= maxReceiveCount;
+  }
+
   get #leaseSeconds(): number {
     return this.#options.facts.visibilityTimeoutSeconds;
   }
 
   async #settleHead({ delivery, outcome, backOff }: Decision, tail: readonly Delivery[]): Promise<ChainVerdict> {
     if (outcome.name === 'held') return { again: [delivery, ...tail], tailDelaySeconds: undefined };
-    if (outcome.name === 'retried' && this.#isLastReceive(delivery) && this.#options.hand.holds(delivery)) {
+    if (outcome.name === 'retried' && this.isLastReceive(delivery) && this.#options.hand.holds(delivery)) {
       const isCopied = await this.#reject(delivery, outcome.reason, 'RetriesExhausted');
       if (isCopied) return { again: this.#options.halts ? [] : tail, tailDelaySeconds: undefined };
       return this.#giveBackTail(tail, this.#leaseSeconds);
@@ -208,11 +214,6 @@ export class Settling {
         if (!(await outage.ended())) throw error;
       }
     }
-  }
-
-  #isLastReceive({ receiveCount }: Delivery): boolean {
-    const { maxReceiveCount } = this.#options.facts;
-    return maxReceiveCount !== undefined && receiveCount >= maxReceiveCount;
   }
 }
 

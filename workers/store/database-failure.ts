@@ -8,15 +8,15 @@ import { DatabaseError } from 'pg';
 export type DatabaseFailure =
   /** The values can never be stored: find the message and reject it. */
   | { readonly name: 'data'; readonly reason: string }
-  /** The write function threw on a connection that works: find the message, and give it back for a worker that can. */
+  /** Of the write function or its statement, on a connection that works: find the message, and give it back. */
   | { readonly name: 'fault'; readonly reason: string }
   /** Two transactions got into each other's way: the same again succeeds. */
   | { readonly name: 'conflict'; readonly reason: string }
   /** The database or the way to it is in no state to store anything: it says nothing about the messages. */
   | { readonly name: 'away'; readonly reason: string };
 
-/** Data exceptions (22) and integrity violations (23). */
-const DATA_CLASSES = ['22', '23'];
+/** Data exceptions (22), integrity violations (23), a row that its view does not show (44). */
+const DATA_CLASSES = ['22', '23', '44'];
 /** A row or index entry that is larger than PostgreSQL can hold; a refusal that a trigger or function raises by itself. */
 const DATA_STATES = ['54000', 'P0001'];
 /**
@@ -24,6 +24,32 @@ const DATA_STATES = ['54000', 'P0001'];
  * messages given back meanwhile would be received until they are dead.
  */
 const CONFLICT_STATES = ['40001', '40P01'];
+
+/**
+ * The state of the connection, the server, its catalog, its disk or another server behind it. A missing table too (42): a
+ * deploy that is half done mends itself, and a rejection would not. All others, and those that a person's function raises,
+ * are of the statement that ran, which other messages may not meet: two rows of one batch that an upsert would change
+ * (21), a query that found no row (P0002), an expression that is too deep (54001).
+ */
+const AWAY_CLASSES = [
+  '08',
+  '0A',
+  '25',
+  '26',
+  '28',
+  '2D',
+  '3D',
+  '3F',
+  '42',
+  '53',
+  '55',
+  '57',
+  '58',
+  '72',
+  'F0',
+  'HV',
+  'XX',
+];
 
 /** pg's own words when an answer did not come in time: a slow database, though its rollback may be answered. */
 const CLIENT_TIMEOUT = 'Query read timeout';
@@ -37,6 +63,6 @@ export function readFailure(error: unknown, connectionWorks: boolean): DatabaseF
   if (DATA_CLASSES.includes(state.slice(0, 2)) || DATA_STATES.includes(state))
     return { name: 'data', reason: `${reason} (${state})` };
   if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };
-  // Everything else, a missing table too: a deploy that is half done mends itself, and a rejection would not.
-  return { name: 'away', reason: `${reason} (${state})` };
+  const isAway = AWAY_CLASSES.includes(state.slice(0, 2)) || !connectionWorks;
+  return { name: isAway ? 'away' : 'fault', reason: `${reason} (${state})` };
 }

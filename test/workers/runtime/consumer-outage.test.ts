@@ -188,3 +188,18 @@ describe('an outage of more than five minutes', () => {
     expect(rig.queue.left[0]!.receiveCount).toBe(retriedBefore);
   });
 });
+
+describe('a message that a database does not take although it takes every probe', () => {
+  test('is rejected with the reason after half an hour at its last receive, and holds the worker up no longer', async () => {
+    const rig = new Rig({ maxReceiveCount: 1 });
+    rig.handle = (ids) => ids.map((id) => (id === 1 ? held : stored));
+    rig.send([1]);
+    rig.start();
+    await rig.time.pass(1_800_000);
+    expect(rig.rejections).toEqual([]);
+    await rig.time.pass(20_000);
+    expect(rig.rejections).toMatchObject([{ errorClass: 'RetriesExhausted', reason: 'connection refused' }]);
+    rig.send([2]);
+    await rig.untilEmpty(60_000);
+  });
+});

@@ -26,6 +26,12 @@ describe('a statement that failed', () => {
     ['53100', 'away'],
     ['25006', 'away'],
     ['42P01', 'away'],
+    ['XX001', 'away'],
+    ['44000', 'data'],
+    ['21000', 'fault'],
+    ['54001', 'fault'],
+    ['P0002', 'fault'],
+    ['MINE1', 'fault'],
   ])('with SQLSTATE %s is %s', (state, name) => {
     expect(readFailure(withState(state), true).name).toBe(name);
   });
