@@ -120,10 +120,14 @@ export class Attempts<Payload> {
   ): Claim<Payload> {
     const { hand, surroundings } = this.#options;
     const attempt = new AbortController();
+    let isTooLate = false;
     const leftBehind = Promise.withResolvers<never>();
+    // A handler may have nothing to leave behind, and need not listen.
+    leftBehind.promise.catch(() => {});
     for (const message of claimed) deliveries.get(message)!.attempt = attempt;
     timers.push(
       surroundings.after(ATTEMPT_MS_MAX, () => {
+        isTooLate = true;
         for (const message of claimed) tooLate.add(message);
         attempt.abort();
         timers.push(surroundings.after(LEFT_BEHIND_MS, () => leftBehind.reject(new Error(tooSlow.reason))));
@@ -133,7 +137,7 @@ export class Attempts<Payload> {
       signal: attempt.signal,
       leftBehind: leftBehind.promise,
       lost: () =>
-        claimed.filter((message) => tooLate.has(message) || !hand.holds(deliveries.get(message)!, COMMIT_MARGIN_MS)),
+        isTooLate ? claimed : claimed.filter((message) => !hand.holds(deliveries.get(message)!, COMMIT_MARGIN_MS)),
     };
   }
 

@@ -25,7 +25,7 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import { Liveness } from './liveness.ts';
 import { HELD_AT_LAST_RECEIVE_MS_MAX, HELD_MS_MAX, Outage } from './outage.ts';
 import { PollerControl, WRITING_FIRST_MS_MAX } from './poller-control.ts';
-import type { QueueClient, QueueFacts, ReceivedMessage } from './queue-client.ts';
+import type { QueueClient, QueueFacts, ReceivedMessage, VisibilityChange } from './queue-client.ts';
 import type { Rejection } from './rejection.ts';
 import { Settlement } from './settlement.ts';
 import { isInDatabase, Settling } from './settling.ts';
@@ -90,6 +90,8 @@ export class Consumer<Payload> {
   readonly #stopping = new AbortController();
   readonly #finished = new AbortController();
   #pollFailures = 0;
+  #pollFailedAtMs = Number.NEGATIVE_INFINITY;
+  #firstWriteTimer: Timer | undefined;
   #pollsAborted = 0;
   #drain = { beganAtMs: 0, seconds: 0, returnAtMs: Number.POSITIVE_INFINITY, returnedBefore: 0 };
   #pumpTimer: Timer | undefined;
@@ -237,9 +239,12 @@ export class Consumer<Payload> {
       this.#pollers.received(messages.length);
       this.#pollFailures = 0;
     } catch (error) {
-      await this.#pollFailed(error);
+      await this.#pollFailed(error, requestSentAtMs);
     }
-    if (this.#pollers.isWritingFirst) surroundings.after(WRITING_FIRST_MS_MAX, () => this.#pollSoon());
+    if (this.#pollers.isWritingFirst) {
+      this.#firstWriteTimer?.cancel();
+      this.#firstWriteTimer = surroundings.after(WRITING_FIRST_MS_MAX, () => this.#pollSoon());
+    }
     const deliveries = this.#hand.received(messages, requestSentAtMs);
     if (deliveries.length === 0) return;
     telemetry.count('received', deliveries.length);
@@ -254,14 +259,18 @@ export class Consumer<Payload> {
     this.#wake();
   }
 
-  async #pollFailed(error: unknown): Promise<void> {
+  async #pollFailed(error: unknown, requestSentAtMs: number): Promise<void> {
     const { surroundings, log, queueName } = this.#options;
     if (this.#pollAbort.signal.aborted) return;
     this.#pollers.failed();
-    this.#pollFailures += 1;
-    // Told at the first failure and then seldom: an outage must not fill the log.
-    if (Math.log2(this.#pollFailures) % 1 === 0) {
-      log.warn({ err: error, failures: this.#pollFailures }, `cannot receive from ${queueName}; trying again`);
+    // Polls that were under way together fail together, for one reason.
+    if (requestSentAtMs > this.#pollFailedAtMs) {
+      this.#pollFailedAtMs = surroundings.monotonicMs();
+      this.#pollFailures += 1;
+      // Told at the first failure and then seldom: an outage must not fill the log.
+      if (Math.log2(this.#pollFailures) % 1 === 0) {
+        log.warn({ err: error, failures: this.#pollFailures }, `cannot receive from ${queueName}; trying again`);
+      }
     }
     const waitMs = backOffSeconds(CALL_BACK_OFF, this.#pollFailures, surroundings.random()) * 1000;
     await sleep(surroundings, waitMs, this.#stopping.signal);
@@ -333,30 +342,32 @@ export class Consumer<Payload> {
   async #setApart(batch: readonly Delivery[]): Promise<void> {
     if (!this.#batcher.isSuspectUnderWay) return;
     const { visibilityTimeoutSeconds } = this.#options.facts;
-    const extensions = [this.#extendTo(batch, 1, (left) => left > visibilityTimeoutSeconds)];
+    const extensions = this.#extensions(batch, 1, (left) => left > visibilityTimeoutSeconds);
     let leases = LEASES_BEHIND_SUSPECT;
     for (const waiting of this.#batcher.waitingByChain) {
       // Those that were set apart for a suspect before this one still are.
       const isNear = (left: number) => left < (LEASES_BEHIND_SUSPECT - 1) * visibilityTimeoutSeconds;
-      extensions.push(this.#extendTo(waiting, leases, isNear));
+      extensions.push(...this.#extensions(waiting, leases, isNear));
       leases = Math.min(leases + 1, LEASES_APART_MAX);
     }
-    await Promise.all(extensions);
+    await this.#keeper.extend(extensions);
   }
 
   /** To so many visibility timeouts from now, those of whose lease so much is left. */
-  #extendTo(
+  #extensions(
     deliveries: readonly Delivery[],
     leases: number,
     isWanted: (leftSeconds: number) => boolean,
-  ): Promise<void> {
+  ): VisibilityChange[] {
     const nowMs = this.#options.surroundings.monotonicMs();
-    const seconds = leases * this.#options.facts.visibilityTimeoutSeconds;
+    const visibilityTimeoutSeconds = leases * this.#options.facts.visibilityTimeoutSeconds;
     const handles = deliveries
       .filter((delivery) => this.#hand.holds(delivery))
       .map(({ message }) => message.receiptHandle)
       .filter((handle) => isWanted((this.#hand.leases.leftMs(handle, nowMs) ?? 0) / 1000));
-    return this.#keeper.extend(this.#hand.leases.thatMayLast(handles, seconds, nowMs), seconds);
+    return this.#hand.leases
+      .thatMayLast(handles, visibilityTimeoutSeconds, nowMs)
+      .map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds }));
   }
 
   /** For a database that stays away, and for a drain that comes to its end. What is being written is waited for. */

@@ -10,7 +10,7 @@
  */
 import type { Logger } from 'pino';
 import type { LeaseTable } from './lease-table.ts';
-import { MESSAGES_PER_RECEIVE_MAX, type QueueClient } from './queue-client.ts';
+import { MESSAGES_PER_RECEIVE_MAX, type QueueClient, type VisibilityChange } from './queue-client.ts';
 import type { Surroundings, Timer } from './surroundings.ts';
 
 /** An extension that failed is tried again after this; the shortest lease has 30 s left then. */
@@ -31,6 +31,8 @@ export class LeaseKeeper {
   /** Extensions are on their way: when they are answered, the next time is known. */
   #isChecking = false;
   #isOver = false;
+  /** Rounds in a row of which a call failed as a whole. */
+  #failures = 0;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
@@ -53,40 +55,42 @@ export class LeaseKeeper {
     this.#timer?.timer.cancel();
   }
 
-  /** To so many seconds from now. What cannot be extended is tried again as long as its lease lasts. */
-  async extend(receiptHandles: readonly string[], seconds: number): Promise<void> {
+  /** To so many seconds from now, each. What cannot be extended is tried again as long as its lease lasts. */
+  async extend(extensions: readonly VisibilityChange[]): Promise<void> {
+    const { log, queueName } = this.#options;
     const calls: Promise<void>[] = [];
-    for (let start = 0; start < receiptHandles.length; start += MESSAGES_PER_RECEIVE_MAX) {
-      calls.push(this.#extendBatch(receiptHandles.slice(start, start + MESSAGES_PER_RECEIVE_MAX), seconds));
+    for (let start = 0; start < extensions.length; start += MESSAGES_PER_RECEIVE_MAX) {
+      calls.push(this.#extendBatch(extensions.slice(start, start + MESSAGES_PER_RECEIVE_MAX)));
     }
-    await Promise.all(calls);
+    const failed = (await Promise.allSettled(calls)).find((call) => call.status === 'rejected');
+    this.#failures = failed === undefined ? 0 : this.#failures + 1;
+    // Half of the lease is left: it is tried again every second, and told seldom.
+    if (failed !== undefined && Math.log2(this.#failures) % 1 === 0) {
+      log.warn({ err: failed.reason }, `cannot extend leases of ${queueName}; trying again`);
+    }
   }
 
   async #check(): Promise<void> {
     const { leases, surroundings, visibilityTimeoutSeconds } = this.#options;
     this.#timer = undefined;
     this.#isChecking = true;
-    await this.extend(leases.due(surroundings.monotonicMs()), visibilityTimeoutSeconds);
+    const due = leases.due(surroundings.monotonicMs());
+    await this.extend(due.map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds })));
     this.#isChecking = false;
     this.watch(leases.dueAtMs);
   }
 
-  async #extendBatch(receiptHandles: readonly string[], seconds: number): Promise<void> {
-    const { leases, queue, queueName, surroundings, log } = this.#options;
+  async #extendBatch(extensions: readonly VisibilityChange[]): Promise<void> {
+    const { leases, queue, surroundings } = this.#options;
     const requestSentAtMs = surroundings.monotonicMs();
-    for (const receiptHandle of receiptHandles) leases.asked(receiptHandle, requestSentAtMs, seconds);
-    try {
-      const results = await queue.changeVisibilityBatch(
-        receiptHandles.map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds: seconds })),
-      );
-      const answeredAtMs = surroundings.monotonicMs();
-      receiptHandles.forEach((receiptHandle, index) => {
-        if (results[index] === 'done') leases.extended(receiptHandle, requestSentAtMs, seconds, answeredAtMs);
-        else if (results[index] === 'gone') leases.lost(receiptHandle);
-      });
-    } catch (error) {
-      // Half of the lease is left: it is tried again every second.
-      log.warn({ err: error }, `cannot extend leases of ${queueName}; trying again`);
+    for (const { receiptHandle, visibilityTimeoutSeconds: seconds } of extensions) {
+      leases.asked(receiptHandle, requestSentAtMs, seconds);
     }
+    const results = await queue.changeVisibilityBatch(extensions);
+    const answeredAtMs = surroundings.monotonicMs();
+    extensions.forEach(({ receiptHandle, visibilityTimeoutSeconds: seconds }, index) => {
+      if (results[index] === 'done') leases.extended(receiptHandle, requestSentAtMs, seconds, answeredAtMs);
+      else if (results[index] === 'gone') leases.lost(receiptHandle);
+    });
   }
 }

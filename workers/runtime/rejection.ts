@@ -4,7 +4,7 @@
  */
 import type { RejectionClass } from '../outcome.ts';
 import { bytesOf } from './delivery.ts';
-import { type DeadLetter, MESSAGE_BYTES_MAX, type ReceivedMessage } from './queue-client.ts';
+import type { DeadLetter, ReceivedMessage } from './queue-client.ts';
 
 /** What the dead-letter queue and the table of rejections are told. */
 export interface Rejection {
@@ -30,7 +30,8 @@ const MESSAGE_ATTRIBUTES_MAX = 10;
 /** Names, types and values of the four attributes; generous, since a reason has at most 200 characters. */
 const REJECTION_BYTES_MAX = 1_024;
 
-export function deadLetterFor(message: ReceivedMessage, rejection: Rejection): DeadLetter {
+/** @param messageBytesMax the largest message that the dead-letter queue takes, which the template makes its source's too. */
+export function deadLetterFor(message: ReceivedMessage, rejection: Rejection, messageBytesMax: number): DeadLetter {
   const text = (value: string) => ({ DataType: 'String', StringValue: value });
   const added = {
     [REJECTION_ATTRIBUTES.reason]: text(rejection.reason),
@@ -41,7 +42,7 @@ export function deadLetterFor(message: ReceivedMessage, rejection: Rejection): D
   const attributes = { ...message.attributes, ...added };
   const fits =
     Object.keys(attributes).length <= MESSAGE_ATTRIBUTES_MAX &&
-    bytesOf(message) + REJECTION_BYTES_MAX <= MESSAGE_BYTES_MAX;
+    bytesOf(message) + REJECTION_BYTES_MAX <= messageBytesMax;
   return {
     body: message.body,
     // Where they do not fit, the reason is in PostgreSQL's table of rejections alone.

@@ -8,7 +8,7 @@
  * service's fault; a stale handle is not an error, since it means that the message is someone else's by now
  * and the inbox makes their work a no-op. Nothing here is aborted by a shutdown: finished work is always told.
  */
-import { type BackOff, backOffSeconds, CALL_BACK_OFF } from './back-off.ts';
+import { backOffSeconds, CALL_BACK_OFF } from './back-off.ts';
 import { type EntryResult, MESSAGES_PER_RECEIVE_MAX, type QueueClient, type VisibilityChange } from './queue-client.ts';
 import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 
@@ -56,12 +56,25 @@ export class Settlement {
     this.flush();
   }
 
-  /** Results in the order of the changes. Ten at a time; where the order matters, one call after the other. */
-  async changeVisibility(changes: readonly VisibilityChange[], isOrdered: boolean): Promise<EntryResult[]> {
+  /**
+   * Results in the order of the changes. Ten at a time; where the order matters, one call after the other.
+   *
+   * @param isOurs asked before every call: on a standard queue SQS would take a change from a former owner too, and hide or
+   * show the message to the one who has it now. `gone` for those that are not.
+   */
+  async changeVisibility(
+    changes: readonly VisibilityChange[],
+    isOrdered: boolean,
+    isOurs: (receiptHandle: string) => boolean,
+  ): Promise<EntryResult[]> {
     const calls: Promise<EntryResult[]>[] = [];
     for (let start = 0; start < changes.length; start += MESSAGES_PER_RECEIVE_MAX) {
       const batch = changes.slice(start, start + MESSAGES_PER_RECEIVE_MAX);
-      const call = this.#tell(batch, (entries) => this.#options.queue.changeVisibilityBatch(entries));
+      const call = this.#tell(
+        batch,
+        (entries) => this.#options.queue.changeVisibilityBatch(entries),
+        ({ receiptHandle }) => isOurs(receiptHandle),
+      );
       calls.push(call);
       if (isOrdered) await call;
     }
@@ -87,14 +100,19 @@ export class Settlement {
   async #tell<Entry>(
     entries: readonly Entry[],
     call: (entries: readonly Entry[]) => Promise<EntryResult[]>,
-    backOff: BackOff = CALL_BACK_OFF,
+    isWanted: (entry: Entry) => boolean = () => true,
   ): Promise<EntryResult[]> {
     const { surroundings, onUnconfirmed } = this.#options;
     const results = new Map<Entry, EntryResult>();
     let left = entries;
     let lastError: unknown;
     for (let attempt = 1; left.length > 0 && attempt <= SETTLE_ATTEMPTS_MAX; attempt += 1) {
-      if (attempt > 1) await sleep(surroundings, backOffSeconds(backOff, attempt - 1, surroundings.random()) * 1000);
+      if (attempt > 1) {
+        await sleep(surroundings, backOffSeconds(CALL_BACK_OFF, attempt - 1, surroundings.random()) * 1000);
+      }
+      for (const entry of left) if (!isWanted(entry)) results.set(entry, 'gone');
+      left = left.filter((entry) => results.get(entry) !== 'gone');
+      if (left.length === 0) break;
       const asked = left;
       try {
         const answers = await call(asked);

@@ -28,6 +28,8 @@ import type { Telemetry } from './telemetry.ts';
 
 /** A dead-letter queue that is away this often in a row is away for longer: the message comes again. */
 const COPY_ATTEMPTS_MAX = 3;
+/** Reasons and copies share connections and sockets with commits, deletes and extensions, which must not wait for them. */
+export const REJECTIONS_UNDER_WAY_MAX = 8;
 
 export interface SettlingOptions {
   readonly hand: Hand;
@@ -59,6 +61,8 @@ export class Settling {
   readonly #options: SettlingOptions;
   /** Messages that went back since the start; the drain tells. */
   returned = 0;
+  #rejectionsUnderWay = 0;
+  readonly #waitingRejections: (() => void)[] = [];
 
   constructor(options: SettlingOptions) {
     this.#options = options;
@@ -90,7 +94,7 @@ export class Settling {
 
   /** In their order, so that of each chain the earlier is shown first. Those whose lease is lost are let go. */
   async giveBack(deliveries: readonly Delivery[], delaySeconds: (delivery: Delivery) => number): Promise<boolean> {
-    const { hand, settlement, telemetry, facts } = this.#options;
+    const { hand, settlement, telemetry, facts, surroundings } = this.#options;
     const ours = deliveries.filter((delivery) => hand.holds(delivery));
     telemetry.count('leasesLost', deliveries.length - ours.length);
     telemetry.count('retried', ours.length);
@@ -102,6 +106,7 @@ export class Settling {
         visibilityTimeoutSeconds: delaySeconds(delivery),
       })),
       facts.fifo,
+      (receiptHandle) => (hand.leases.leftMs(receiptHandle, surroundings.monotonicMs()) ?? 0) > 0,
     );
     for (const delivery of deliveries) hand.release(delivery);
     return ours.length === deliveries.length && results.every((result) => result === 'done');
@@ -168,6 +173,7 @@ export class Settling {
     const { messageId } = message;
     const haltsGroup = halts && facts.fifo ? message.messageGroupId : undefined;
     const rejection: Rejection = { queueName, messageId, reason: printable(why), errorClass, haltsGroup };
+    await this.#rejectionBegins();
     try {
       await this.#record(rejection);
       if (!hand.holds(delivery)) {
@@ -180,6 +186,8 @@ export class Settling {
       log.warn({ err: error, messageId }, 'could not reject; the message comes again');
       await this.giveBack([delivery], () => this.delaySeconds(MESSAGE_BACK_OFF, delivery));
       return false;
+    } finally {
+      this.#rejectionEnds();
     }
     log.info({ messageId, reason: rejection.reason, errorClass }, 'rejected');
     telemetry.count('rejected');
@@ -187,15 +195,28 @@ export class Settling {
     return true;
   }
 
-  async #copy({ message }: Delivery, rejection: Rejection): Promise<void> {
-    const { queue, surroundings } = this.#options;
-    const letter = deadLetterFor(message, rejection);
+  async #rejectionBegins(): Promise<void> {
+    if (this.#rejectionsUnderWay < REJECTIONS_UNDER_WAY_MAX) this.#rejectionsUnderWay += 1;
+    else await new Promise<void>((begin) => this.#waitingRejections.push(begin));
+  }
+
+  /** The next one takes the place. */
+  #rejectionEnds(): void {
+    const next = this.#waitingRejections.shift();
+    if (next === undefined) this.#rejectionsUnderWay -= 1;
+    else next();
+  }
+
+  async #copy(delivery: Delivery, rejection: Rejection): Promise<void> {
+    const { hand, queue, facts, surroundings } = this.#options;
+    const letter = deadLetterFor(delivery.message, rejection, facts.messageBytesMax);
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await queue.sendDeadLetter(letter);
       } catch (error) {
         if (attempt >= COPY_ATTEMPTS_MAX) throw error;
         await sleep(surroundings, backOffSeconds(CALL_BACK_OFF, attempt, surroundings.random()) * 1000);
+        if (!hand.holds(delivery)) throw error;
       }
     }
   }

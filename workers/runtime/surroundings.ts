@@ -13,6 +13,7 @@ export interface Surroundings {
   monotonicMs(): number;
   /** Milliseconds since 1970, as the machine believes: only to tell how old a message is. */
   wallMs(): number;
+  /** Rings when so much time has passed by `monotonicMs`, or later; never before. */
   after(ms: number, ring: () => void): Timer;
   /** From 0 up to 1. */
   random(): number;
@@ -22,7 +23,8 @@ export const realSurroundings: Surroundings = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
   after: (ms, ring) => {
-    const timeout = setTimeout(ring, ms);
+    // Node counts whole milliseconds from a whole millisecond, so that it may ring almost one too early.
+    const timeout = setTimeout(ring, Math.ceil(ms) + 1);
     return { cancel: () => clearTimeout(timeout) };
   },
   random: Math.random,

@@ -1,6 +1,6 @@
 /** What a consumer does with a message that can never succeed. */
 import { describe, expect, test } from '@jest/globals';
-import { failFirst, Rig, rejected, rigWithoutDatabase } from './rig.ts';
+import { failFirst, Rig, rejected, rigWithoutDatabase, upTo } from './rig.ts';
 
 describe('rejecting', () => {
   test('records the reason, sends the copy, and deletes only then', async () => {
@@ -99,5 +99,24 @@ describe('rejecting', () => {
     rig.start();
     await rig.untilEmpty();
     expect(rig.rejections[0]!.reason).toMatch(/^[\x20-\x7e]{1,200}$/);
+  });
+
+  test('leaves room for others: eight reasons and copies are under way at most', async () => {
+    const rig = new Rig();
+    rig.send(upTo(100));
+    rig.handle = (ids) => ids.map(() => rejected('no'));
+    let underWay = 0;
+    let underWayMax = 0;
+    rig.queue.faults.call = async (operation) => {
+      if (operation !== 'send') return;
+      underWay += 1;
+      underWayMax = Math.max(underWayMax, underWay);
+      await rig.sleep(100);
+      underWay -= 1;
+    };
+    rig.start();
+    await rig.untilEmpty();
+    expect(underWayMax).toBe(8);
+    expect(rig.queue.deadLetters).toHaveLength(100);
   });
 });

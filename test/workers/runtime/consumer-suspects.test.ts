@@ -60,13 +60,14 @@ describe('a message that was received three times or more', () => {
     };
     rig.start();
     await rig.untilEmpty();
+    // In one call, which takes ten.
     const apart = [
       [
         ['m2', 300],
         ['m3', 300],
+        ['m4', 360],
+        ['m5', 420],
       ],
-      [['m4', 360]],
-      [['m5', 420]],
     ];
     expect(rig.handled).toEqual([[1], [2, 3], [4], [5]]);
     // For the second suspect the third is far enough already, and the second itself comes again first.

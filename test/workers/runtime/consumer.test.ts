@@ -96,6 +96,25 @@ describe('a consumer', () => {
     await rig.untilEmpty(10_000);
   });
 
+  test('takes the failure of all its polls at once for one, and receives again within a fifth of a second', async () => {
+    const rig = new Rig({ messageBytesMax: 262_144 });
+    rig.send(upTo(1_000));
+    const failing = Promise.withResolvers<never>();
+    let hanging = 0;
+    rig.queue.faults.call = (operation) => {
+      if (operation !== 'receive' || rig.queue.pollsUnderWayMax < 16) return;
+      hanging += 1;
+      return failing.promise;
+    };
+    rig.start();
+    await rig.time.until('sixteen polls that hang', () => hanging === 16);
+    rig.queue.faults.call = () => {};
+    const receives = rig.queue.receives;
+    failing.reject(new Error('socket hang up'));
+    await rig.time.pass(201);
+    expect(rig.queue.receives).toBeGreaterThan(receives);
+  });
+
   test('loses no place when receives fail or come back empty: it still takes 400 messages', async () => {
     const rig = new Rig({ messageBytesMax: 262_144 });
     let failing = true;

@@ -19,15 +19,21 @@ describe('the number of polls', () => {
     expect(wantedAfter(...new Array<number>(20).fill(10)).slice(13)).toEqual([15, 16, 16, 16, 16, 16, 16]);
   });
 
-  test('shrinks by one with each receive that is not full, and to one when a receive is empty or fails', () => {
-    expect(wantedAfter(10, 10, 9, 1, 1)).toEqual([2, 3, 2, 1, 1]);
+  test('shrinks by one with each receive that is less than half full, and to one when a receive is empty or fails', () => {
+    expect(wantedAfter(10, 10, 4, 1, 1)).toEqual([2, 3, 2, 1, 1]);
     expect(wantedAfter(10, 10, 0)).toEqual([2, 3, 1]);
     expect(wantedAfter(10, 10, 'failed')).toEqual([2, 3, 1]);
   });
 
+  test('stays with receives that are half full and more: SQS may have more than it found', () => {
+    expect(wantedAfter(10, 10, 9, 5, 5)).toEqual([2, 3, 3, 3, 3]);
+  });
+
   test('is none while what came on a quiet queue is written', () => {
     const control = new PollerControl();
-    control.received(9);
+    control.received(5);
+    expect(control.wanted).toBe(1);
+    control.received(4);
     expect(control.wanted).toBe(0);
     control.written();
     expect(control.wanted).toBe(1);

@@ -6,7 +6,7 @@ const text = (StringValue: string) => ({ DataType: 'String', StringValue });
 const attributes = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`own${index}`, text('value')]));
 
-function letterFor(message: Partial<ReceivedMessage>) {
+function letterFor(message: Partial<ReceivedMessage>, messageBytesMax = 1_048_576) {
   const received = {
     messageId: 'id-1',
     receiptHandle: 'handle',
@@ -19,7 +19,11 @@ function letterFor(message: Partial<ReceivedMessage>) {
     ...message,
   };
   const rejection = { queueName: 'orders', messageId: 'id-1', reason: 'unitPrice is negative' } as const;
-  return deadLetterFor(received, { ...rejection, errorClass: 'InvalidMessage', haltsGroup: undefined });
+  return deadLetterFor(
+    received,
+    { ...rejection, errorClass: 'InvalidMessage', haltsGroup: undefined },
+    messageBytesMax,
+  );
 }
 
 describe('the copy for the dead-letter queue', () => {
@@ -51,6 +55,11 @@ describe('the copy for the dead-letter queue', () => {
     [10, 10],
   ])('of a message with %i attributes has %i: SQS takes ten, and all four or none of ours', (own, all) => {
     expect(Object.keys(letterFor({ attributes: attributes(own) }).attributes)).toHaveLength(all);
+  });
+
+  test('has no reason where it would not fit into what the queue takes', () => {
+    expect(letterFor({ body: 'x'.repeat(262_000) }, 262_144).attributes.RejectionReason).toBeUndefined();
+    expect(letterFor({ body: 'x'.repeat(261_000) }, 262_144).attributes.RejectionReason).toBeDefined();
   });
 
   test('has no reason where it would not fit into 1 MiB', () => {

@@ -128,7 +128,7 @@ describe('a change of visibility', () => {
       await new Promise(setImmediate);
       underWay -= 1;
     };
-    const results = await settlement.changeVisibility(changesOf(handles), true);
+    const results = await settlement.changeVisibility(changesOf(handles), true, () => true);
     expect(queue.changes.map(({ entries }) => entries.length)).toEqual([10, 10, 5]);
     expect(queue.changes.flatMap(({ entries }) => entries.map(([id]) => id))).toEqual(
       handles.map((handle) => handle.split('#')[0]),
@@ -139,7 +139,7 @@ describe('a change of visibility', () => {
   test('does not wait for other calls where it does not', async () => {
     const { time, queue, handles, settlement } = await makeSettlement(25);
     queue.faults.call = (_, ids) => (ids.includes('m1') ? new Promise(() => {}) : undefined);
-    void settlement.changeVisibility(changesOf(handles), false);
+    void settlement.changeVisibility(changesOf(handles), false, () => true);
     await time.pass(0);
     expect(queue.changes.map(({ entries }) => entries.length)).toEqual([10, 10, 5]);
   });
@@ -148,7 +148,7 @@ describe('a change of visibility', () => {
     const { time, queue, handles, settlement, unconfirmed } = await makeSettlement(3);
     queue.handOutElsewhere('m1');
     queue.faults.entry = (_, id) => id === 'm3';
-    const results = settlement.changeVisibility(changesOf(handles), true);
+    const results = settlement.changeVisibility(changesOf(handles), true, () => true);
     await time.pass(10_000);
     expect(await results).toEqual(['gone', 'done', 'failed']);
     expect(unconfirmed).toEqual([1]);
@@ -159,10 +159,26 @@ describe('a change of visibility', () => {
     queue.faults.call = () => {
       throw new Error('503');
     };
-    const results = settlement.changeVisibility(changesOf(handles), true);
+    const results = settlement.changeVisibility(changesOf(handles), true, () => true);
     await time.pass(10_000);
     expect(await results).toEqual(['failed', 'failed']);
     expect(queue.changes).toHaveLength(5);
     expect(unconfirmed).toEqual([2]);
+  });
+
+  test('is asked for no more when its lease has ended meanwhile: it would change that of the next owner', async () => {
+    const { time, queue, handles, settlement, unconfirmed } = await makeSettlement(2);
+    queue.faults.call = () => {
+      throw new Error('503');
+    };
+    const ours = new Set(handles);
+    const results = settlement.changeVisibility(changesOf(handles), true, (handle) => ours.has(handle));
+    await time.pass(0);
+    ours.delete(handles[0]!);
+    queue.faults.call = () => {};
+    await time.pass(10_000);
+    expect(await results).toEqual(['gone', 'done']);
+    expect(queue.changes.map(({ entries }) => entries.map(([id]) => id))).toEqual([['m1', 'm2'], ['m2']]);
+    expect(unconfirmed).toEqual([]);
   });
 });

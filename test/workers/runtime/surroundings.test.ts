@@ -1,7 +1,23 @@
 import { getEventListeners } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { realSurroundings, sleep } from '../../../workers/runtime/surroundings.ts';
 import { VirtualTime } from './virtual-time.ts';
+
+describe('a real timer', () => {
+  test('never rings before its time, not by a fraction of a millisecond: who looks at the clock then finds it due', async () => {
+    const { monotonicMs, after } = realSurroundings;
+    const early: number[] = [];
+    const rings = Array.from({ length: 300 }, async (_, index) => {
+      await setTimeout(index % 17);
+      const dueAtMs = monotonicMs() + (index % 50) * 0.37;
+      await new Promise<void>((resolve) => after(dueAtMs - monotonicMs(), resolve));
+      if (monotonicMs() < dueAtMs) early.push(dueAtMs - monotonicMs());
+    });
+    await Promise.all(rings);
+    expect(early).toEqual([]);
+  });
+});
 
 describe('sleeping', () => {
   test('takes its time, on any clock', async () => {
