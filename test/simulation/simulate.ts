@@ -11,7 +11,7 @@ import { EXIT_DONE, EXIT_FALLS_SHORT, runCommand, wholeNumber } from '../../bin/
 import { showProgress } from '../../producer/progress.ts';
 import { notReached, REACHED } from './faults.ts';
 import { INVARIANTS } from './judge.ts';
-import { type Order, runEach, runInProcess, runOnAllCores, sweepAll } from './processes.ts';
+import { type Order, runEach, runOnAllCores, sweepAll } from './processes.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { addReport, emptyReport, type Failure, type Report } from './tally.ts';
 
@@ -98,12 +98,16 @@ async function runSweeps(options: Options): Promise<Report> {
 
 /** Seeds whose second run, with the microtasks run in another way, was not the same event by event. */
 async function differingReplays({ traceHashes }: Report): Promise<string[]> {
-  const seeds = Object.keys(traceHashes).map(Number);
-  const again = emptyReport();
-  for (const firstSeed of seeds) {
-    addReport(again, await runInProcess({ firstSeed, drain: 'immediate', hashEvery: 1 }));
-  }
-  return seeds.map(String).filter((seed) => again.traceHashes[seed] !== traceHashes[seed]);
+  const seeds = Object.keys(traceHashes);
+  if (seeds.length === 0) return [];
+  const orders = seeds.map((seed): Order => ({ firstSeed: Number(seed), drain: 'immediate', hashEvery: 1 }));
+  const progress = showProgress({ title: 'replays', unit: '', total: seeds.length, stream: process.stderr });
+  let done = 0;
+  const again = await runEach(orders, (part) => {
+    done += part.schedules;
+    progress.update(done);
+  }).finally(() => progress.end());
+  return seeds.filter((seed) => again.traceHashes[seed] !== traceHashes[seed]);
 }
 
 function print(found: Found): void {
