@@ -9,7 +9,7 @@ import { type Health, PostgresModel } from './postgres-model.ts';
 import { Random } from './random.ts';
 import { type Drain, Scheduler } from './scheduler.ts';
 import { SqsModel } from './sqs-model.ts';
-import { drawWorkload, type Sent } from './workload.ts';
+import { drawWorkload, POISON, type Sent } from './workload.ts';
 
 /** As back-off.ts has them: the waits of a message that failed, and of one from a newer producer. */
 const MESSAGE_BACK_OFF_SECONDS = { first: 15, most: 900 };
@@ -109,16 +109,20 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
 
 /** When everything must be settled: as many rounds as a message can need, each a lease or the longest back-off. */
 function settlingLimit(configuration: Configuration, workload: readonly Sent[]): number {
-  const { maxReceiveCount, visibilityTimeoutSeconds, fifo, faultsEndMs, sendingMs } = configuration;
+  const { maxReceiveCount, visibilityTimeoutSeconds, fifo, groups, faultsEndMs, sendingMs } = configuration;
   const doomed = workload.filter(({ fate }) => fate === 'moved');
   const backOff = doomed.some(({ work }) => work.value === 'newer') ? NEWER_BACK_OFF_SECONDS : MESSAGE_BACK_OFF_SECONDS;
   const longest = Math.min(backOff.first * 2 ** (maxReceiveCount - 1), backOff.most);
   const roundMs = Math.max(visibilityTimeoutSeconds, longest) * 1000 + AFTERMATH_MS;
   // Doomed messages of one group are moved one after the other.
   const rounds = ROUNDS + (maxReceiveCount + 1) * (fifo ? doomed.length : Math.min(1, doomed.length));
-  // Those in hand beside a suspect when its process ends come again this much later, each apart.
-  const apartMs = Math.min(LEASES_APART_MAX, LEASES_BEHIND_SUSPECT + workload.length) * visibilityTimeoutSeconds * 1000;
-  return Math.max(faultsEndMs, sendingMs) + rounds * roundMs + apartMs + workload.length * 1_000;
+  // Those in hand beside a suspect when its process ends come again this much later, each chain apart; behind each poison
+  // of a group once more.
+  const chains = fifo ? groups : workload.length;
+  const apartMs = Math.min(LEASES_APART_MAX, LEASES_BEHIND_SUSPECT + chains) * visibilityTimeoutSeconds * 1000;
+  const poisons = workload.filter(({ work }) => work.value === POISON).length;
+  const timesApart = fifo ? Math.max(1, poisons) : 1;
+  return Math.max(faultsEndMs, sendingMs) + rounds * roundMs + timesApart * apartMs + workload.length * 1_000;
 }
 
 function setOutages(
