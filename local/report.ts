@@ -1,10 +1,11 @@
 /** What `--report` writes: the balance, the timings and what the run cost, for scripts and for the README. */
+import { appendFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
-import type pg from 'pg';
-import type { FilePlan } from '../producer/retail-file.ts';
+import type { SendSummary } from '../producer/send-orders.ts';
 import type { ResourceTypeCount } from './assembly/resource-types.ts';
 import { isComplete, isExact, type QueueBalance } from './balance.ts';
 import type { LocalFleet } from './fleet.ts';
+import type { Preparation } from './prepare.ts';
 
 export interface RunTimings {
   /** `cdk synth`'s part of the start. */
@@ -51,42 +52,60 @@ export interface RunReport {
   };
 }
 
-export interface ReportInput {
-  readonly options: {
-    readonly stage: string;
-    readonly input: string | undefined;
-    readonly workers: number | undefined;
-  };
-  readonly startedAt: Date;
-  readonly plan: FilePlan;
-  readonly balances: readonly QueueBalance[];
-  readonly interrupted: boolean;
-  readonly producerRequests: number;
-  readonly fleets: readonly LocalFleet[];
-  readonly timings: RunTimings;
-  readonly resources: readonly ResourceTypeCount[];
+/** Known before the run rather than after it, when the figures would be lost. */
+export async function checkReportFile(path: string): Promise<void> {
+  try {
+    await appendFile(path, '');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `cannot write the report to ${path} (${reason}). Name a file in a folder that exists and is yours.`,
+      { cause: error },
+    );
+  }
 }
 
-export function reportOf(input: ReportInput): RunReport {
+export function writeReport(path: string, report: RunReport): Promise<void> {
+  return writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** What a run took, in a few words. */
+export function costOf({ timings, requests }: RunReport): string {
+  const { storedSeconds, totalSeconds } = timings;
+  const { perMessage } = requests;
+  const each = perMessage === null ? '' : ` · ${perMessage.toFixed(2)} SQS requests a message`;
+  return `${(storedSeconds ?? totalSeconds).toFixed(1)} s${each}`;
+}
+
+export interface ReportInput {
+  readonly stage: string;
+  readonly startedAt: Date;
+  readonly prepared: Preparation;
+  /** Undefined when it failed. */
+  readonly sending: SendSummary | undefined;
+  readonly balances: readonly QueueBalance[];
+  readonly fleets: readonly LocalFleet[];
+  readonly interrupted: boolean;
+}
+
+export async function takeReport(input: ReportInput): Promise<RunReport> {
+  const timings = await readTimings(input);
   const messages = input.balances.reduce((sum, { sent }) => sum + sent, 0);
+  const producer = input.sending?.requests ?? 0;
   const workers = input.fleets.reduce((sum, { counts }) => sum + counts.requests, 0);
   const processors = cpus();
   return {
     startedAt: input.startedAt.toISOString(),
-    stage: input.options.stage,
-    input: input.plan.path,
-    orders: input.plan.orders,
+    stage: input.stage,
+    input: input.prepared.plan.path,
+    orders: input.prepared.plan.orders,
     messages,
     exact: input.balances.every(isExact),
     complete: isComplete(input.balances),
     interrupted: input.interrupted,
     balance: input.balances,
-    timings: input.timings,
-    requests: {
-      producer: input.producerRequests,
-      workers,
-      perMessage: messages === 0 ? null : (input.producerRequests + workers) / messages,
-    },
+    timings,
+    requests: { producer, workers, perMessage: messages === 0 ? null : (producer + workers) / messages },
     fleets: input.fleets.map(({ name, counts, memoryPeakMegabytes, workers: size }) => ({
       name,
       workers: size,
@@ -96,7 +115,7 @@ export function reportOf(input: ReportInput): RunReport {
       requests: counts.requests,
       memoryPeakMegabytes,
     })),
-    resources: input.resources,
+    resources: input.prepared.resources,
     machine: {
       cpus: processors.length,
       model: processors[0]?.model ?? 'unknown',
@@ -107,23 +126,18 @@ export function reportOf(input: ReportInput): RunReport {
 }
 
 /** When the first and the last key of this run were stored, from the inbox itself. */
-export async function readTimings(
-  pool: pg.Pool,
-  startedAt: Date,
-  synthesisSeconds: number,
-  sendingSeconds: number | undefined,
-): Promise<RunTimings> {
-  const { rows } = await pool.query<{ first: number | null; last: number | null }>(
+async function readTimings({ startedAt, prepared, sending }: ReportInput): Promise<RunTimings> {
+  const { rows } = await prepared.postgres.pool.query<{ first: number | null; last: number | null }>(
     `select extract(epoch from min(stored_at) - $1::timestamptz)::float8 as first,
             extract(epoch from max(stored_at) - $1::timestamptz)::float8 as last
      from inbox where stored_at >= $1`,
     [startedAt],
   );
   return {
-    synthesisSeconds,
+    synthesisSeconds: prepared.synthesisSeconds,
     firstRowSeconds: rows[0]?.first ?? null,
     storedSeconds: rows[0]?.last ?? null,
-    sendingSeconds: sendingSeconds ?? null,
+    sendingSeconds: sending?.seconds ?? null,
     totalSeconds: (Date.now() - startedAt.getTime()) / 1000,
   };
 }
