@@ -14,8 +14,13 @@ import type { RenewedPool } from './store/renewed-pool.ts';
 const LIVENESS_INTERVAL_MS = 5_000;
 /** Old keys grow old slowly; the first time soon after a start is no better than later. */
 const PRUNE_INTERVAL_MS = 3_600_000;
-/** Of a thousand rows each, so that a worker that was away for weeks catches up without a pause for the others. */
+/** Of a thousand rows each, one after the other on one connection: a second of work, and then others have the database. */
 const PRUNE_ROUNDS_MAX = 100;
+/**
+ * How soon it goes on where the last rounds were not enough: 100,000 rows every ten seconds are three times what a worker
+ * stores, so that the inbox of a busy fleet stops growing, and a fleet that was away for weeks catches up.
+ */
+const CATCH_UP_INTERVAL_MS = 10_000;
 
 export interface UpkeepOptions {
   readonly consumer: Pick<Consumer<unknown>, 'gauges' | 'isAlive'>;
@@ -31,13 +36,19 @@ export class Upkeep {
   readonly #options: UpkeepOptions;
   readonly #timers: NodeJS.Timeout[] = [];
   #isPruning = false;
+  /** Whether the last rounds ended before everything old was gone. */
+  #isBehind = false;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
     this.#every(options.metricsIntervalSeconds * 1000, () => this.#flush());
     this.#every(LIVENESS_INTERVAL_MS, () => void this.#showLife());
     // Workers that were started together must not all come at once.
-    this.#every(PRUNE_INTERVAL_MS * (0.5 + Math.random()), () => void this.#prune());
+    const spread = 0.5 + Math.random();
+    this.#every(PRUNE_INTERVAL_MS * spread, () => void this.#prune());
+    this.#every(CATCH_UP_INTERVAL_MS * spread, () => {
+      if (this.#isBehind) void this.#prune();
+    });
     void this.#showLife();
   }
 
@@ -76,13 +87,16 @@ export class Upkeep {
     const { pool, log } = this.#options;
     if (this.#isPruning) return;
     this.#isPruning = true;
+    this.#isBehind = false;
     let rows = 0;
     try {
+      let cleared = 0;
       for (let round = 1; round <= PRUNE_ROUNDS_MAX; round += 1) {
-        const cleared = await pruneSome(pool);
+        cleared = await pruneSome(pool);
         if (cleared === 0) break;
         rows += cleared;
       }
+      this.#isBehind = cleared > 0;
     } catch (error) {
       log.warn({ err: error }, 'cannot clear away old keys; trying again in an hour');
     } finally {

@@ -154,6 +154,17 @@ describe('old keys', () => {
     await eventually('no key', async () => (await keys()) === 0);
   });
 
+  test('that a hundred rounds did not take go within a quarter of a minute more, and not in an hour', async () => {
+    await addOldKeys(100_500);
+    await makeUpkeep();
+    jest.advanceTimersByTime(5_400_000);
+    await eventually('the end of the first rounds', async () => (await keys()) === 500);
+    await eventually('no key', async () => {
+      jest.advanceTimersByTime(500);
+      return (await keys()) === 0;
+    });
+  });
+
   test('are tried again an hour later when the database is away', async () => {
     await addOldKeys(1);
     await postgres.pool.query('alter table fences rename to renamed');

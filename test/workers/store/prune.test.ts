@@ -69,6 +69,12 @@ describe('clearing away', () => {
     expect(await keys()).toEqual(['60-2']);
   });
 
+  test('by two workers at once takes two thousand: neither waits, and neither takes what the other has', async () => {
+    await addKeys(60, 3_000);
+    expect(await Promise.all([pruneSome(workersPool()), pruneSome(workersPool())])).toEqual([1_000, 1_000]);
+    expect(await keys()).toHaveLength(1_000);
+  });
+
   test('neither waits for a worker that is committing nor keeps one from it', async () => {
     await addKeys(60, 3);
     const pruned: number[] = [];
