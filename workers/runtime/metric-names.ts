@@ -34,11 +34,13 @@ export const DISTRIBUTIONS = {
 export const OPERATION_SECONDS = { name: 'messaging.client.operation.duration', unit: 'Seconds' } as const;
 export const OPERATION_DIMENSION = 'messaging.operation.name';
 
-/** As they are when the line is written. */
+/** As they are when the line is written; `breakerOpen` is the highest since the line before. */
 export const GAUGES = {
   /** 0 while the database is well, 1 while nothing is received. */
   breakerOpen: { name: 'breakerOpen', unit: 'None' },
   messagesInProcess: { name: 'messagesInProcess', unit: 'Count' },
+  /** By messages in process, and by those that receives under way may bring. */
+  placesTaken: { name: 'placesTaken', unit: 'Count' },
   requestsPerMessage: { name: 'requestsPerMessage', unit: 'None' },
   memoryPeakMegabytes: { name: 'memoryPeakMegabytes', unit: 'Megabytes' },
 } as const;

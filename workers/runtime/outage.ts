@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import { Breaker } from './breaker.ts';
 import { type Surroundings, sleep, type Timer } from './surroundings.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /** How long messages are kept for a database that is away, before they are given back. */
 export const HELD_MS_MAX = 300_000;
@@ -16,6 +17,7 @@ export interface OutageOptions {
   /** Whether the database would take a write now. */
   readonly probe: () => Promise<boolean>;
   readonly queueName: string;
+  readonly telemetry: Pick<Telemetry, 'breakerOpened'>;
   readonly surroundings: Surroundings;
   readonly log: Logger;
   /** The worker is stopping: nobody waits any more. */
@@ -51,8 +53,9 @@ export class Outage {
 
   /** A batch, or the reason for a rejection, could not be written because the database is away. */
   began(reason: string): void {
-    const { surroundings, log, queueName, onChange } = this.#options;
+    const { surroundings, telemetry, log, queueName, onChange } = this.#options;
     if (this.#breaker.state === 'open') return;
+    telemetry.breakerOpened();
     if (this.#breaker.state === 'closed') log.warn({ reason }, `database away: receiving from ${queueName} is paused`);
     const nowMs = surroundings.monotonicMs();
     this.#breaker.failed(nowMs);

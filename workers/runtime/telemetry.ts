@@ -43,7 +43,12 @@ export class Telemetry {
   #distributions = new Map<DistributionName, Distribution>();
   #operations = new Map<SqsOperation, Distribution>();
   /** What the worker is doing at the moment; the consumer sets it. */
-  gauges: Readonly<Record<'breakerOpen' | 'messagesInProcess', number>> = { breakerOpen: 0, messagesInProcess: 0 };
+  gauges: Readonly<Record<'breakerOpen' | 'messagesInProcess' | 'placesTaken', number>> = {
+    breakerOpen: 0,
+    messagesInProcess: 0,
+    placesTaken: 0,
+  };
+  #breakerOpened = 0;
 
   constructor(worker: string, writeLine: (line: string) => void, monotonicMs: () => number) {
     this.#worker = worker;
@@ -67,17 +72,24 @@ export class Telemetry {
     return () => distributionOf(this.#operations, operation).add((this.#monotonicMs() - startedMs) / 1000);
   }
 
-  /** Writes what was counted since the last time, if anything was. */
+  /** The next line tells of it, however soon it is over: an outage may begin and end between two lines. */
+  breakerOpened(): void {
+    this.#breakerOpened = 1;
+  }
+
+  /** Writes what was counted since the last time, if anything was; while nothing is received, that. */
   flush(wallMs: number): void {
     const counts = this.#counts;
     const distributions = this.#distributions;
     const operations = this.#operations;
-    const isQuiet = Object.values(counts).every((value) => value === 0);
+    const breakerOpen = Math.max(this.#breakerOpened, this.gauges.breakerOpen);
+    const isQuiet = breakerOpen === 0 && Object.values(counts).every((value) => value === 0);
     if (isQuiet && distributions.size === 0 && operations.size === 0) return;
     this.#counts = noCounts();
     this.#distributions = new Map();
     this.#operations = new Map();
-    this.#write(wallMs, {}, this.#metrics(counts, distributions));
+    this.#breakerOpened = 0;
+    this.#write(wallMs, {}, this.#metrics(counts, distributions, breakerOpen));
     for (const [operation, distribution] of operations) {
       const metric = { ...OPERATION_SECONDS, value: distribution.valuesAndCounts };
       this.#write(wallMs, { [OPERATION_DIMENSION]: operation }, [metric]);
@@ -87,6 +99,7 @@ export class Telemetry {
   #metrics(
     counts: Readonly<Record<CountName, number>>,
     distributions: ReadonlyMap<DistributionName, Distribution>,
+    breakerOpen: number,
   ): Metric[] {
     const names = Object.keys(COUNTS) as CountName[];
     const gauge = (name: keyof typeof GAUGES, value: number) => ({ ...GAUGES[name], value });
@@ -96,8 +109,9 @@ export class Telemetry {
         ...DISTRIBUTIONS[name],
         value: distribution.valuesAndCounts,
       })),
-      gauge('breakerOpen', this.gauges.breakerOpen),
+      gauge('breakerOpen', breakerOpen),
       gauge('messagesInProcess', this.gauges.messagesInProcess),
+      gauge('placesTaken', this.gauges.placesTaken),
       gauge('memoryPeakMegabytes', Math.round(process.resourceUsage().maxRSS / 1024)),
       ...(counts.received === 0 ? [] : [gauge('requestsPerMessage', counts.requests / counts.received)]),
     ];

@@ -53,6 +53,21 @@ describe('while the database is away', () => {
   });
 });
 
+describe('an outage that is over before the next metric line', () => {
+  test('is told in that line, and in none after it', async () => {
+    const { rig, database } = rigWithoutDatabase();
+    rig.send([1]);
+    rig.start();
+    await rig.time.until('the outage', () => rig.probes > 0);
+    database.isAway = false;
+    await rig.untilEmpty(10_000);
+    expect([rig.consumer.gauges.breakerOpen, rig.metrics.breakerOpen]).toEqual([0, 1]);
+    rig.send([2]);
+    await rig.untilEmpty(30_000);
+    expect(rig.metrics).toMatchObject({ breakerOpen: 0, stored: 1 });
+  });
+});
+
 describe('when the database answers again', () => {
   test('one batch is tried, and the others go when it has committed', async () => {
     const { rig, database } = rigWithoutDatabase();

@@ -7,13 +7,14 @@ import { VirtualTime } from './virtual-time.ts';
 function makeOutage() {
   const time = new VirtualTime();
   const stopping = new AbortController();
-  const seen = { answers: false, probesAtMs: [] as number[], changesAtMs: [] as number[] };
+  const seen = { answers: false, probesAtMs: [] as number[], changesAtMs: [] as number[], openedAtMs: [] as number[] };
   const outage = new Outage({
     probe: async () => {
       seen.probesAtMs.push(time.monotonicMs());
       return seen.answers;
     },
     queueName: 'work',
+    telemetry: { breakerOpened: () => seen.openedAtMs.push(time.monotonicMs()) },
     surroundings: time,
     log: pino({ level: 'silent' }),
     stopping: stopping.signal,
@@ -90,6 +91,18 @@ describe('an outage', () => {
     outage.began('refused');
     await time.pass(100_000);
     expect(outage.isTooLong).toBe(false);
+  });
+});
+
+describe('the metrics', () => {
+  test('are told when it begins, and when it goes on after a trial', async () => {
+    const { time, seen, outage } = makeOutage();
+    outage.began('refused');
+    outage.began('refused');
+    seen.answers = true;
+    await time.pass(1_000);
+    outage.began('no such table');
+    expect(seen.openedAtMs).toEqual([0, 1_000]);
   });
 });
 

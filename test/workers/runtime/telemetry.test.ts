@@ -89,6 +89,23 @@ describe('metric lines', () => {
     expect(flushed()).toHaveLength(1);
   });
 
+  test('are written while nothing is received, although nothing is counted then', () => {
+    const { telemetry, flushed } = makeTelemetry();
+    telemetry.gauges = { breakerOpen: 1, messagesInProcess: 0, placesTaken: 0 };
+    expect(flushed()).toMatchObject([{ breakerOpen: 1, stored: 0 }]);
+    expect(flushed()).toMatchObject([{ breakerOpen: 1, stored: 0 }]);
+    telemetry.gauges = { ...telemetry.gauges, breakerOpen: 0 };
+    expect(flushed()).toEqual([]);
+  });
+
+  test('tell of an outage that began and ended since the line before, once', () => {
+    const { telemetry, flushed } = makeTelemetry();
+    telemetry.breakerOpened();
+    expect(flushed()).toMatchObject([{ breakerOpen: 1 }]);
+    telemetry.count('stored');
+    expect(flushed()).toMatchObject([{ breakerOpen: 0, stored: 1 }]);
+  });
+
   test('tell how many requests a message took, where there were messages; describing a queue is none', () => {
     const { telemetry, flushed } = makeTelemetry();
     telemetry.request('describe')();
@@ -116,10 +133,10 @@ describe('metric lines', () => {
 
   test('tell what the worker is doing', () => {
     const { telemetry, flushed } = makeTelemetry();
-    telemetry.gauges = { breakerOpen: 1, messagesInProcess: 42 };
+    telemetry.gauges = { breakerOpen: 1, messagesInProcess: 42, placesTaken: 52 };
     telemetry.count('retried');
     expect(flushed()).toMatchObject([
-      { breakerOpen: 1, messagesInProcess: 42, memoryPeakMegabytes: expect.any(Number) },
+      { breakerOpen: 1, messagesInProcess: 42, placesTaken: 52, memoryPeakMegabytes: expect.any(Number) },
     ]);
   });
 });
