@@ -101,6 +101,17 @@ describe('a faulty network', () => {
     expect(one.heard).toBe('begin ');
   });
 
+  test('that goes silent after an answer carries it, and then nothing, not even its end', async () => {
+    const { network, open } = await startEcho();
+    const [one, other] = [await open(), await open()];
+    network.silenceAfterAnswerTo('select');
+    one.say('select');
+    await one.hears('select');
+    for (const caller of [one, other]) caller.say(' again');
+    await other.hears(' again');
+    expect([one.heard, one.ended]).toEqual(['select', undefined]);
+  });
+
   test('that resets tells both ends', async () => {
     const { network, open } = await startEcho();
     const caller = await open();

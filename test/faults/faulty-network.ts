@@ -1,6 +1,6 @@
 /**
- * A network between a client and a server on this machine, which swallows, delays, resets, and loses an answer, as it is
- * told.
+ * A network between a client and a server on this machine, which swallows, delays, resets, loses an answer, and goes
+ * silent after one, as it is told.
  *
  * Holds always: a connection that was swallowed once stays silent for good, as one whose other end has gone without a
  * word: nothing passes, not even its end. What is delayed arrives whole and in order.
@@ -19,8 +19,8 @@ interface Connection {
   readonly client: Socket;
   readonly upstream: Socket;
   isSilent: boolean;
-  /** The server has been asked what its client shall not hear the answer to. */
-  losesAnswer: boolean;
+  /** What becomes of the next answer, and of what comes after it. */
+  nextAnswer: 'passes' | 'is lost' | 'is the last';
 }
 
 export class FaultyNetwork {
@@ -32,7 +32,7 @@ export class FaultyNetwork {
   readonly #deadEnds = new Set<Socket>();
   readonly #targetPort: number;
   #mode: Mode = { name: 'passing' };
-  #requestToLose: string | undefined;
+  #awaited: { readonly text: string; readonly answer: 'is lost' | 'is the last' } | undefined;
 
   private constructor(targetPort: number) {
     this.#targetPort = targetPort;
@@ -94,7 +94,12 @@ export class FaultyNetwork {
 
   /** The next request with this text in it reaches the server, and in place of the answer its client is cut off. */
   loseNextAnswerTo(text: string): void {
-    this.#requestToLose = text;
+    this.#awaited = { text, answer: 'is lost' };
+  }
+
+  /** The next request with this text in it is answered, and that is the last that passes on its connection. */
+  silenceAfterAnswerTo(text: string): void {
+    this.#awaited = { text, answer: 'is the last' };
   }
 
   async stop(): Promise<void> {
@@ -117,7 +122,7 @@ export class FaultyNetwork {
       return;
     }
     const upstream = connect({ port: this.#targetPort, host: LOOPBACK, allowHalfOpen: true, noDelay: true });
-    const connection: Connection = { client, upstream, isSilent: false, losesAnswer: false };
+    const connection: Connection = { client, upstream, isSilent: false, nextAnswer: 'passes' };
     this.#connections.add(connection);
     client.on('data', (piece: Buffer) => this.#heard(connection, piece));
     this.#carry(connection, client, upstream);
@@ -125,9 +130,9 @@ export class FaultyNetwork {
   }
 
   #heard(connection: Connection, request: Buffer): void {
-    if (connection.isSilent || this.#requestToLose === undefined || !request.includes(this.#requestToLose)) return;
-    this.#requestToLose = undefined;
-    connection.losesAnswer = true;
+    if (connection.isSilent || this.#awaited === undefined || !request.includes(this.#awaited.text)) return;
+    connection.nextAnswer = this.#awaited.answer;
+    this.#awaited = undefined;
   }
 
   #carry(connection: Connection, from: Socket, to: Socket): void {
@@ -141,8 +146,14 @@ export class FaultyNetwork {
       });
     };
     from.on('data', (piece: Buffer) => {
-      if (connection.losesAnswer && from === connection.upstream) connection.client.destroy();
-      else if (!connection.isSilent) inTurn(() => void to.write(piece));
+      const answer = from === connection.upstream ? connection.nextAnswer : 'passes';
+      if (answer === 'is lost') connection.client.destroy();
+      else if (!connection.isSilent) {
+        inTurn(() => {
+          to.write(piece);
+          connection.isSilent ||= answer === 'is the last';
+        });
+      }
     });
     from.on('end', () => inTurn(() => void to.end()));
     from.on('error', () => undefined);

@@ -11,6 +11,10 @@ import { connectionFor, type Database } from './connection.ts';
 const CONNECT_MS_MAX = 5_000;
 /** A migration may rewrite a table, and the ones that wait for its lock wait as long. */
 const MIGRATION_MS_MAX = 600_000;
+/** What has run is a few rows: a database that takes longer to tell is away. */
+const QUESTION_MS_MAX = 10_000;
+/** On a half-open connection nobody answers a farewell, and the kernel would wait for it for a quarter of an hour. */
+const FAREWELL_MS_MAX = 2_000;
 
 /** Says what to do in one sentence; the cause is what PostgreSQL or the library said. */
 export class MigrationError extends Error {
@@ -53,21 +57,35 @@ export async function migrate(database: Database, region: string | undefined): P
       { cause: error },
     );
   } finally {
-    await client.end();
+    await ended(client);
   }
+}
+
+async function ended(client: pg.Client): Promise<void> {
+  const waited = Promise.withResolvers<void>();
+  const timer = setTimeout(waited.resolve, FAREWELL_MS_MAX);
+  await Promise.race([client.end(), waited.promise]);
+  clearTimeout(timer);
+  client.connection.stream.destroy();
 }
 
 /** A schema that is there already needs no owner's rights, and no wait for the lock. */
 async function isCurrent(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ there: boolean }>(
-    "select to_regclass('sluice_migrations') is not null as there",
+    question("select to_regclass('sluice_migrations') is not null as there"),
   );
   if (rows[0]?.there !== true) return false;
-  const { rows: run } = await client.query<{ name: string }>('select name from sluice_migrations');
+  const { rows: run } = await client.query<{ name: string }>(question('select name from sluice_migrations'));
   const names = new Set(run.map(({ name }) => name));
   return readdirSync(migrationsFolder())
     .filter((file) => file.endsWith('.sql'))
     .every((file) => names.has(file.replace(/\.sql$/, '')));
+}
+
+/** pg takes the bound, its types do not name it. */
+function question(text: string): pg.QueryConfig {
+  const bounded = { text, query_timeout: QUESTION_MS_MAX };
+  return bounded;
 }
 
 /** Beside this file in the repository, and beside the bundle on an instance. */

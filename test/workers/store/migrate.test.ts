@@ -1,6 +1,8 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
+import { mends } from '../../../workers/start-failure.ts';
 import { migrate } from '../../../workers/store/migrate.ts';
-import { postgresForTests } from '../postgres.ts';
+import { afterwards, eventually } from '../../local/machine/machine.ts';
+import { networkTo, postgresForTests } from '../postgres.ts';
 
 const postgres = postgresForTests();
 const all = ['001_inbox', '002_orders', '003_ledger', '004_fences'];
@@ -43,5 +45,32 @@ describe('migrating', () => {
   test('leaves a newer schema alone, so that an old worker goes on while a deploy is under way', async () => {
     await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('005_of_a_newer_worker', now())");
     expect(await run()).toEqual([]);
+  });
+});
+
+describe('a database that goes away during the migration', () => {
+  /** Everything but the bounds that a worker sets by a timer. */
+  const REAL = ['setInterval', 'setImmediate', 'nextTick', 'queueMicrotask', 'Date', 'performance'] as const;
+
+  test('is asked for 10 s what has run, and not for the 10 minutes that a migration may take', async () => {
+    const other = await postgres.pool.connect();
+    afterwards(() => other.release(true));
+    await other.query('begin; lock table sluice_migrations');
+    jest.useFakeTimers({ doNotFake: [...REAL] });
+    afterwards(() => jest.useRealTimers());
+    const failure = run().catch((error: unknown) => error);
+    const waiting =
+      "select from pg_stat_activity where application_name = 'sluice-migration' and wait_event_type = 'Lock'";
+    await eventually('the question', async () => (await postgres.rows(waiting)).length === 1);
+    jest.advanceTimersByTime(10_000);
+    const error = await failure;
+    expect(String(error)).toContain('Query read timeout');
+    expect(mends(error)).toBe(true);
+  });
+
+  test('is left without an answer to the farewell', async () => {
+    const network = await networkTo(postgres);
+    network.silenceAfterAnswerTo('select name from sluice_migrations');
+    expect(await migrate({ name: 'url', url: network.url(postgres.url) }, undefined)).toEqual([]);
   });
 });
