@@ -8,6 +8,8 @@ import { isIPv4 } from 'node:net';
 import { z } from 'zod';
 import {
   MESSAGE_SIZE_MAX_BYTES,
+  RECEIVES_MAX,
+  RECEIVES_MIN,
   RETENTION_MAX_DAYS,
   VISIBILITY_TIMEOUT_MAX_SECONDS,
   VISIBILITY_TIMEOUT_MIN_SECONDS,
@@ -56,8 +58,8 @@ const queueSettings = settings({
   retentionDays: whole(1, RETENTION_MAX_DAYS),
   /** How long a dead letter waits for a person; `retentionDays` to 14, default 14. */
   deadLetterRetentionDays: whole(1, RETENTION_MAX_DAYS),
-  /** How often a message is received before it becomes a dead letter; 2 to 1000, default 5. */
-  maxReceiveCount: whole(2, 1000),
+  /** How often a message is received before it becomes a dead letter; 4 to 1000, default 5. */
+  maxReceiveCount: whole(RECEIVES_MIN, RECEIVES_MAX),
   /** The largest message that the queue takes; 1024 to 1048576, default 1048576. */
   maximumMessageSizeBytes: whole(1024, MESSAGE_SIZE_MAX_BYTES),
   /** How long SQS uses a data key before it asks KMS for another; 1 to 1440, dev 60 (cheaper), prod 5 (a key withdrawn works sooner). */

@@ -13,6 +13,8 @@ import {
   MESSAGE_SIZE_MAX_BYTES,
   QUEUE_NAME_MAX_CHARACTERS,
   RECEIVE_WAIT_SECONDS,
+  RECEIVES_MAX,
+  RECEIVES_MIN,
   RETENTION_MAX_DAYS,
   VISIBILITY_TIMEOUT_MIN_SECONDS,
 } from './queue-limits.ts';
@@ -46,7 +48,7 @@ export interface WorkQueueProps {
   /**
    * How long a received message stays hidden from other consumers.
    *
-   * At least 60 seconds, so that three receive deadlines of 20 seconds fit into one lease.
+   * At least 60 seconds: a receive may take 26 of them, and extensions that hang need the rest.
    *
    * @default 120 seconds
    */
@@ -67,7 +69,9 @@ export interface WorkQueueProps {
   readonly deadLetterRetentionPeriod?: Duration;
 
   /**
-   * How often a message is received before it becomes a dead letter.
+   * How often a message is received before it becomes a dead letter, 4 to 1000.
+   *
+   * With fewer, a message that ends its worker takes others with it: it is handled alone from its third receive on.
    *
    * @default 5
    */
@@ -112,7 +116,9 @@ export class WorkQueue extends Construct {
     const retentionPeriod = props.retentionPeriod ?? Duration.days(4);
     const deadLetterRetentionPeriod = props.deadLetterRetentionPeriod ?? Duration.days(RETENTION_MAX_DAYS);
     this.#checkName(props.queueName, deadLetterQueueName);
+    const maxReceiveCount = props.maxReceiveCount ?? 5;
     this.#checkTimes(visibilityTimeout, retentionPeriod, deadLetterRetentionPeriod);
+    this.#checkReceives(maxReceiveCount);
 
     const common: sqs.QueueProps = {
       encryption: sqs.QueueEncryption.KMS,
@@ -141,7 +147,7 @@ export class WorkQueue extends Construct {
       retentionPeriod,
       visibilityTimeout,
       receiveMessageWaitTime: Duration.seconds(RECEIVE_WAIT_SECONDS),
-      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: props.maxReceiveCount ?? 5 },
+      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount },
     });
     if (props.removalPolicy !== undefined) this.#keepPolicies(props.removalPolicy);
     this.visibilityTimeout = visibilityTimeout;
@@ -219,12 +225,20 @@ export class WorkQueue extends Construct {
   #checkTimes(visibilityTimeout: Duration, retentionPeriod: Duration, deadLetterRetentionPeriod: Duration): void {
     if (visibilityTimeout.toSeconds() < VISIBILITY_TIMEOUT_MIN_SECONDS) {
       throw new Error(
-        `${this.node.path}: visibilityTimeout is ${visibilityTimeout.toSeconds()} s; allowed: at least ${VISIBILITY_TIMEOUT_MIN_SECONDS} s, three receive deadlines`,
+        `${this.node.path}: visibilityTimeout is ${visibilityTimeout.toSeconds()} s; allowed: at least ${VISIBILITY_TIMEOUT_MIN_SECONDS} s, since a receive may take 26 s of it`,
       );
     }
     if (deadLetterRetentionPeriod.toSeconds() < retentionPeriod.toSeconds()) {
       throw new Error(
         `${this.node.path}: deadLetterRetentionPeriod is ${deadLetterRetentionPeriod.toSeconds()} s; allowed: at least the retentionPeriod of ${retentionPeriod.toSeconds()} s, because a dead letter keeps its age`,
+      );
+    }
+  }
+
+  #checkReceives(maxReceiveCount: number): void {
+    if (maxReceiveCount < RECEIVES_MIN || maxReceiveCount > RECEIVES_MAX) {
+      throw new Error(
+        `${this.node.path}: maxReceiveCount is ${maxReceiveCount}; allowed: ${RECEIVES_MIN} to ${RECEIVES_MAX}`,
       );
     }
   }

@@ -264,19 +264,33 @@ function entryResults(entries: number, failed: readonly FailedEntry[]): EntryRes
   return results;
 }
 
-/** Three receive deadlines of 20 s fit into a lease; anything shorter expires in the hands of a healthy worker. */
-export const VISIBILITY_TIMEOUT_SECONDS_MIN = 60;
+/**
+ * A lease counts from the sending of its receive, which may take 26 s of it; at half of it extensions begin, and in the
+ * 30 s that are left two of them may hang for 10 s each before a third. A shorter one could end in the hands of a healthy
+ * worker.
+ */
+const VISIBILITY_TIMEOUT_SECONDS_MIN = 60;
+/**
+ * A message that ends its process takes its batch along twice; from the third receive on each is handled alone
+ * (batcher.ts), and the others need one receive more than that.
+ */
+const RECEIVES_MIN = 4;
 
 /** @throws Error when the queue would lose or repeat work however well the worker behaves. */
 export function checkFacts(facts: QueueFacts, queueUrl: string): void {
   if (!(facts.visibilityTimeoutSeconds >= VISIBILITY_TIMEOUT_SECONDS_MIN)) {
     throw new Error(
-      `cannot start: the visibility timeout of ${queueUrl} is ${facts.visibilityTimeoutSeconds} s; at least ${VISIBILITY_TIMEOUT_SECONDS_MIN} s, three receive deadlines, are needed`,
+      `cannot start: the visibility timeout of ${queueUrl} is ${facts.visibilityTimeoutSeconds} s; at least ${VISIBILITY_TIMEOUT_SECONDS_MIN} s are needed, of which a receive may take ${RECEIVE_DEADLINE_MS / 1000} s. Raise VisibilityTimeout`,
     );
   }
   if (facts.maxReceiveCount === undefined) {
     throw new Error(
       `cannot start: ${queueUrl} has no dead-letter queue; give it a RedrivePolicy, or a message that fails would come back for ever`,
+    );
+  }
+  if (facts.maxReceiveCount < RECEIVES_MIN) {
+    throw new Error(
+      `cannot start: the maxReceiveCount of ${queueUrl} is ${facts.maxReceiveCount}; at least ${RECEIVES_MIN} are needed, or a message that ends its worker takes others with it into the dead-letter queue. Raise it in the RedrivePolicy`,
     );
   }
 }

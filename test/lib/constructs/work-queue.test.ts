@@ -50,10 +50,15 @@ describe('a work queue', () => {
 
   test.each<[string, Partial<WorkQueueProps>, string]>([
     [
-      'a visibility timeout below three receive deadlines',
+      'a visibility timeout that a receive and its extensions do not fit into',
       { visibilityTimeout: Duration.seconds(59) },
       'stack/Work: visibilityTimeout is 59 s; allowed: at least 60 s',
     ],
+    ...[3, 1_001].map((maxReceiveCount): [string, Partial<WorkQueueProps>, string] => [
+      `${maxReceiveCount} receives`,
+      { maxReceiveCount },
+      `stack/Work: maxReceiveCount is ${maxReceiveCount}; allowed: 4 to 1000`,
+    ]),
     [
       'dead letters that are dropped before their source would drop them',
       { deadLetterRetentionPeriod: Duration.days(3) },

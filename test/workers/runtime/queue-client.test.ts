@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
+import { RECEIVES_MIN, VISIBILITY_TIMEOUT_MIN_SECONDS } from '../../../lib/constructs/queue-limits.ts';
 import { portOf } from '../../../local/machine/ports.ts';
 import { checkFacts, type SqsOperation, SqsQueue } from '../../../workers/runtime/queue-client.ts';
 import { setEnvironment } from '../../environment.ts';
@@ -227,5 +228,16 @@ describe('a queue that a worker refuses', () => {
     expect(() => checkFacts({ ...facts, visibilityTimeoutSeconds: 59 }, 'work')).toThrow('work is 59 s; at least 60 s');
     expect(() => checkFacts({ ...facts, visibilityTimeoutSeconds: Number.NaN }, 'work')).toThrow('at least 60 s');
     expect(() => checkFacts({ ...facts, maxReceiveCount: undefined }, 'work')).toThrow('work has no dead-letter queue');
+  });
+
+  test('moves messages away after three receives, before those beside a suspect have come again', () => {
+    expect(() => checkFacts({ ...facts, maxReceiveCount: 3 }, 'work')).toThrow(
+      'cannot start: the maxReceiveCount of work is 3; at least 4 are needed',
+    );
+  });
+
+  test('has less than the template allows', () => {
+    const least = { visibilityTimeoutSeconds: VISIBILITY_TIMEOUT_MIN_SECONDS, maxReceiveCount: RECEIVES_MIN };
+    expect(() => checkFacts({ ...facts, ...least }, 'work')).not.toThrow();
   });
 });
