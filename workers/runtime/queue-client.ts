@@ -45,6 +45,8 @@ export interface ReceivedMessage {
   readonly sentTimestampMs: number;
   /** As they came: they go with a rejected message into the dead-letter queue. */
   readonly attributes: NonNullable<Message['MessageAttributes']>;
+  /** AWSTraceHeader, the context of the sender's trace; it goes along too. */
+  readonly traceHeader: string | undefined;
 }
 
 export interface VisibilityChange {
@@ -58,6 +60,7 @@ export type EntryResult = 'done' | 'gone' | 'failed';
 export interface DeadLetter {
   readonly body: string;
   readonly attributes: NonNullable<Message['MessageAttributes']>;
+  readonly traceHeader: string | undefined;
   readonly messageGroupId: string | undefined;
   readonly deduplicationId: string;
 }
@@ -127,7 +130,13 @@ export class SqsQueue implements QueueClient {
           QueueUrl: this.#options.queueUrl,
           MaxNumberOfMessages: MESSAGES_PER_RECEIVE_MAX,
           WaitTimeSeconds: LONG_POLL_SECONDS,
-          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId', 'SequenceNumber'],
+          MessageSystemAttributeNames: [
+            'ApproximateReceiveCount',
+            'SentTimestamp',
+            'MessageGroupId',
+            'SequenceNumber',
+            'AWSTraceHeader',
+          ],
           MessageAttributeNames: ['All'],
         }),
         { abortSignal: signal },
@@ -165,12 +174,16 @@ export class SqsQueue implements QueueClient {
   }
 
   async sendDeadLetter(letter: DeadLetter): Promise<void> {
+    const { traceHeader } = letter;
     const { MessageId: messageId, MD5OfMessageBody: md5 } = await this.#request('send', () =>
       this.#calls.send(
         new SendMessageCommand({
           QueueUrl: this.#options.deadLetterQueueUrl,
           MessageBody: letter.body,
           MessageAttributes: letter.attributes,
+          ...(traceHeader !== undefined && {
+            MessageSystemAttributes: { AWSTraceHeader: { DataType: 'String', StringValue: traceHeader } },
+          }),
           // A message of a standard queue can have a group too (fair queues), and SQS refuses a deduplication id there.
           ...(this.#options.deadLetterQueueUrl.endsWith('.fifo')
             ? { MessageGroupId: letter.messageGroupId, MessageDeduplicationId: letter.deduplicationId }
@@ -243,6 +256,7 @@ function readReceived(message: Message): ReceivedMessage {
     sequenceNumber: message.Attributes?.SequenceNumber,
     sentTimestampMs: Number(message.Attributes?.SentTimestamp ?? Date.now()),
     attributes: message.MessageAttributes ?? {},
+    traceHeader: message.Attributes?.AWSTraceHeader,
   };
 }
 

@@ -47,6 +47,7 @@ export function deadLetterFor(message: ReceivedMessage, rejection: Rejection, me
     body: message.body,
     // Where they do not fit, the reason is in PostgreSQL's table of rejections alone.
     attributes: fits ? attributes : message.attributes,
+    traceHeader: message.traceHeader,
     messageGroupId: message.messageGroupId,
     deduplicationId: `${message.messageId}:rejected`,
   };

@@ -14,6 +14,7 @@ const received = (receiptHandle: string, change: Partial<ReceivedMessage> = {}):
   sequenceNumber: undefined,
   sentTimestampMs: 0,
   attributes: {},
+  traceHeader: undefined,
   ...change,
 });
 

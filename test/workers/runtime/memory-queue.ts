@@ -202,6 +202,7 @@ export class MemoryQueue implements QueueClient {
       sequenceNumber: this.facts.fifo ? sequenceNumber : undefined,
       sentTimestampMs: sentAtMs,
       attributes,
+      traceHeader: undefined,
     };
   }
 

@@ -58,7 +58,13 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
 /** The SDK checks what it sent and received by it. */
 const md5 = (text: string) => createHash('md5').update(text).digest('hex');
 
-const letter = { body: 'work', attributes: {}, messageGroupId: 'tenant', deduplicationId: 'id:rejected' };
+const letter = {
+  body: 'work',
+  attributes: {},
+  traceHeader: undefined,
+  messageGroupId: 'tenant',
+  deduplicationId: 'id:rejected',
+};
 
 describe('the edge to SQS', () => {
   test('reads each entry’s result by its id: stale, to be tried again, or throttled and so to be tried again too', async () => {
@@ -99,6 +105,7 @@ describe('the edge to SQS', () => {
               SentTimestamp: '1234',
               MessageGroupId: 'customer',
               SequenceNumber: '18849496460467696128',
+              AWSTraceHeader: 'Root=1-a',
             },
           },
         ],
@@ -114,12 +121,19 @@ describe('the edge to SQS', () => {
         sequenceNumber: '18849496460467696128',
         sentTimestampMs: 1234,
         attributes: {},
+        traceHeader: 'Root=1-a',
       },
     ]);
     expect(asked[0]!.body).toMatchObject({
       MaxNumberOfMessages: 10,
       WaitTimeSeconds: 20,
-      MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'MessageGroupId', 'SequenceNumber'],
+      MessageSystemAttributeNames: [
+        'ApproximateReceiveCount',
+        'SentTimestamp',
+        'MessageGroupId',
+        'SequenceNumber',
+        'AWSTraceHeader',
+      ],
     });
   });
 
@@ -186,6 +200,14 @@ describe('the edge to SQS', () => {
     const fifo = await scriptedSqs(() => ({ body: { MessageId: 'd1', MD5OfMessageBody: md5('work') } }), '.fifo');
     await fifo.queue.sendDeadLetter(letter);
     expect(fifo.asked[0]!.body).toMatchObject({ MessageGroupId: 'tenant', MessageDeduplicationId: 'id:rejected' });
+  });
+
+  test('gives a dead letter the trace that its message was part of', async () => {
+    const { queue, asked } = await scriptedSqs(() => ({ body: { MessageId: 'd1', MD5OfMessageBody: md5('work') } }));
+    await queue.sendDeadLetter({ ...letter, traceHeader: 'Root=1-a' });
+    expect(asked[0]!.body).toMatchObject({
+      MessageSystemAttributes: { AWSTraceHeader: { DataType: 'String', StringValue: 'Root=1-a' } },
+    });
   });
 
   test('knows what the queue is', async () => {

@@ -16,6 +16,7 @@ function letterFor(message: Partial<ReceivedMessage>, messageBytesMax = 1_048_57
     sequenceNumber: undefined,
     sentTimestampMs: 0,
     attributes: {},
+    traceHeader: undefined,
     ...message,
   };
   const rejection = { queueName: 'orders', messageId: 'id-1', reason: 'unitPrice is negative' } as const;
@@ -28,7 +29,7 @@ function letterFor(message: Partial<ReceivedMessage>, messageBytesMax = 1_048_57
 
 describe('the copy for the dead-letter queue', () => {
   test('has the body as it was, the attributes as they were, and the reason', () => {
-    expect(letterFor({ attributes: attributes(1), messageGroupId: 'customer' })).toEqual({
+    expect(letterFor({ attributes: attributes(1), messageGroupId: 'customer', traceHeader: 'Root=1-a' })).toEqual({
       body: 'body',
       attributes: {
         own0: text('value'),
@@ -37,6 +38,7 @@ describe('the copy for the dead-letter queue', () => {
         RejectionSourceQueue: text('orders'),
         RejectionMessageId: text('id-1'),
       },
+      traceHeader: 'Root=1-a',
       messageGroupId: 'customer',
       deduplicationId: 'id-1:rejected',
     });
