@@ -37,7 +37,7 @@ export interface ReceivedMessage {
   readonly body: string;
   /** How often SQS has handed it out, this time included. */
   readonly receiveCount: number;
-  /** FIFO only: messages of one group come in order. */
+  /** On FIFO messages of one group come in order; on a standard queue it is a tenant to be fair to, if there is one. */
   readonly messageGroupId: string | undefined;
   /** FIFO only: grows within a group. */
   readonly sequenceNumber: string | undefined;
@@ -184,10 +184,11 @@ export class SqsQueue implements QueueClient {
           ...(traceHeader !== undefined && {
             MessageSystemAttributes: { AWSTraceHeader: { DataType: 'String', StringValue: traceHeader } },
           }),
-          // A message of a standard queue can have a group too (fair queues), and SQS refuses a deduplication id there.
-          ...(this.#options.deadLetterQueueUrl.endsWith('.fifo')
-            ? { MessageGroupId: letter.messageGroupId, MessageDeduplicationId: letter.deduplicationId }
-            : {}),
+          // On a standard queue a group is a tenant (fair queues); a deduplication id SQS refuses there.
+          ...(letter.messageGroupId !== undefined && { MessageGroupId: letter.messageGroupId }),
+          ...(this.#options.deadLetterQueueUrl.endsWith('.fifo') && {
+            MessageDeduplicationId: letter.deduplicationId,
+          }),
         }),
       ),
     );

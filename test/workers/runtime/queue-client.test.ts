@@ -189,14 +189,17 @@ describe('the edge to SQS', () => {
     await Promise.all(polls);
   });
 
-  test('gives a dead letter its group and deduplication id on a FIFO queue, and neither on another', async () => {
+  test('gives a dead letter its group if it has one, and its deduplication id on a FIFO queue alone', async () => {
     const standard = await scriptedSqs(() => ({ body: { MessageId: 'd1', MD5OfMessageBody: md5('work') } }));
     await standard.queue.sendDeadLetter(letter);
     expect(standard.asked[0]!.body).toEqual({
       QueueUrl: expect.stringMatching(/work-dlq$/),
       MessageBody: 'work',
       MessageAttributes: {},
+      MessageGroupId: 'tenant',
     });
+    await standard.queue.sendDeadLetter({ ...letter, messageGroupId: undefined });
+    expect(standard.asked[1]!.body).not.toHaveProperty('MessageGroupId');
     const fifo = await scriptedSqs(() => ({ body: { MessageId: 'd1', MD5OfMessageBody: md5('work') } }), '.fifo');
     await fifo.queue.sendDeadLetter(letter);
     expect(fifo.asked[0]!.body).toMatchObject({ MessageGroupId: 'tenant', MessageDeduplicationId: 'id:rejected' });
