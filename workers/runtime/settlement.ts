@@ -4,15 +4,16 @@
  * Deletes of several commits share a call: one that is not full waits a moment for others. What comes again is told at
  * once, in calls that keep the order in which they were asked for.
  *
- * Holds always: results are read per entry; only what failed is told again, and only while it was the
- * service's fault; a stale handle is not an error, since it means that the message is someone else's by now
- * and the inbox makes their work a no-op. Nothing here is aborted by a shutdown: finished work is always told.
+ * Holds always: results are read per entry; only what failed is told again, an entry for the service's fault and a
+ * call that failed as a whole for whatever reason, a missing right too; a stale handle is not an error, since it means
+ * that the message is someone else's by now and the inbox makes their work a no-op. Nothing here is aborted by a
+ * shutdown: finished work is always told.
  */
 import { backOffSeconds, CALL_BACK_OFF } from './back-off.ts';
 import { type EntryResult, MESSAGES_PER_RECEIVE_MAX, type QueueClient, type VisibilityChange } from './queue-client.ts';
 import { type Surroundings, sleep, type Timer } from './surroundings.ts';
 
-/** Ten seconds of back-off and five calls of ten seconds fit into the shortest visibility timeout of sixty. */
+/** Five calls of ten seconds, and three seconds of back-off at most, fit into the shortest visibility timeout of sixty. */
 export const SETTLE_ATTEMPTS_MAX = 5;
 /** How long a delete waits for nine others: a tenth of a second is nothing to a lease, and a third of the requests. */
 export const DELETE_WAIT_MS = 100;
