@@ -8,7 +8,8 @@ import { Random } from '../simulation/random.ts';
 import { Scheduler } from '../simulation/scheduler.ts';
 import { queueArn, settingsFrom } from '../simulation/sqs-attributes.ts';
 import { SqsClientModel } from '../simulation/sqs-client.ts';
-import { ServiceError, SqsModel } from '../simulation/sqs-model.ts';
+import { SqsModel } from '../simulation/sqs-model.ts';
+import { ServiceError } from '../simulation/sqs-service-error.ts';
 import type { Calls, Target } from './target.ts';
 
 const CALL_DEADLINE_MS = 30_000;
@@ -40,7 +41,8 @@ export class ModelTarget implements Target {
   async createQueue(attributes: Readonly<Record<string, string>>): Promise<string> {
     const name = `queue${this.#queues.size}${attributes.FifoQueue === 'true' ? '.fifo' : ''}`;
     const settings = { ...settingsFrom(name, attributes), ...this.limits };
-    const model = new SqsModel(this.#scheduler, settings, this.#random, nobody, () => {});
+    const [scheduler, random] = [this.#scheduler, this.#random];
+    const model = new SqsModel({ scheduler, settings, random, witness: nobody, count: () => {} });
     model.deadLetterQueue = this.#byArn(settings.deadLetterTargetArn)?.model;
     const url = `http://model/000000000000/${name}`;
     this.#queues.set(url, { model, calls: this.#callsTo(model) });

@@ -32,7 +32,7 @@ export interface Configuration {
   readonly sqsQuirks: number;
   readonly inFlightMax: number;
   readonly groupSearchMax: number;
-  /** The second reading of what holds up a FIFO group: sqs-model.ts. */
+  /** The second reading of what holds up a FIFO group: sqs-order.ts. */
   readonly delayedHeadsArePassed: boolean;
   readonly databaseFaults: number;
   readonly databaseOutages: number;

@@ -13,7 +13,7 @@ import type { Surroundings } from '../../workers/runtime/surroundings.ts';
 import { Telemetry } from '../../workers/runtime/telemetry.ts';
 import { RenewedPool } from '../../workers/store/renewed-pool.ts';
 import type { Configuration } from './configuration.ts';
-import type { Judge } from './judge.ts';
+import type { History } from './history.ts';
 import type { DatabaseSurroundings } from './postgres-pool.ts';
 import { PoolModels, SERVER_ERROR } from './postgres-pool.ts';
 import { Fate, Incarnation } from './process.ts';
@@ -78,7 +78,7 @@ interface Running {
 export interface FleetSurroundings {
   readonly scheduler: Scheduler;
   readonly configuration: Configuration;
-  readonly judge: Judge;
+  readonly history: History;
   readonly sqs: Omit<SqsSurroundings, 'fate'>;
   readonly database: Omit<DatabaseSurroundings, 'fate'>;
   readonly count: (what: string) => void;
@@ -129,10 +129,10 @@ export class Fleet {
 
   #start(): void {
     if (this.#isEnding) return;
-    const { scheduler, configuration, judge, sqs, database } = this.#around;
+    const { scheduler, configuration, history, sqs, database } = this.#around;
     this.#started += 1;
     const process = new Incarnation(`w${this.#started}`);
-    judge.incarnations.set(process.name, process);
+    history.incarnations.set(process.name, process);
     scheduler.trace(`start ${process.name}`);
     const telemetry = new Telemetry(
       NAME,
@@ -143,7 +143,8 @@ export class Fleet {
     const pools = new PoolModels({ ...database, fate: this.#fate }, process);
     const poisoned = () => {
       this.#around.count('crash by poison');
-      judge.poisoned(process);
+      // What else it had in hand comes again, a bounded number of times.
+      process.poisonedAtMs = scheduler.nowMs;
       this.#gone(running);
     };
     const consumer = consumerFor(definitionFor(configuration.halts, this.#flakyFailed, poisoned), {
@@ -173,7 +174,7 @@ export class Fleet {
     consumer.run().then(
       (report) => this.#ended(running, report),
       (error: unknown) => {
-        judge.violated('worker lives', `${process.name} ended by itself: ${String(error)}`);
+        history.violated('worker lives', `${process.name} ended by itself: ${String(error)}`);
         this.#crash(process);
       },
     );
@@ -237,28 +238,28 @@ export class Fleet {
 
   #ended(running: Running, report: DrainReport): void {
     const { process, stopped } = running;
-    const { scheduler, configuration, judge, count } = this.#around;
+    const { scheduler, configuration, history, count } = this.#around;
     if (!process.alive) return;
-    judge.judged('drain');
-    judge.judged('worker lives');
+    history.judged('drain');
+    history.judged('worker lives');
     scheduler.trace(`ended ${process.name} ${report.unsettled}`);
     const deadlineMs = stopped === undefined ? 0 : stopped.atMs + stopped.seconds * 1000;
-    if (stopped === undefined) judge.violated('worker lives', `${process.name} ended without being told to`);
+    if (stopped === undefined) history.violated('worker lives', `${process.name} ended without being told to`);
     else if (scheduler.nowMs > Math.max(deadlineMs, process.pausedUntilMs) + DRAIN_TOLERANCE_MS) {
-      judge.violated('drain', `${process.name} ended ${(scheduler.nowMs - deadlineMs) / 1000} s after its deadline`);
+      history.violated('drain', `${process.name} ended ${(scheduler.nowMs - deadlineMs) / 1000} s after its deadline`);
     }
     const { placesTaken } = running.consumer.gauges;
     if (placesTaken !== report.unsettled + running.process.pollsUnderWay * 10) {
-      judge.violated(
+      history.violated(
         'bounds',
         `${process.name} ended with ${placesTaken} places taken by ${report.unsettled} messages`,
       );
     }
     const hadTime = stopped !== undefined && stopped.seconds >= FINDS_BAD_ROWS_SECONDS;
     // The session of a process that a poison ended may keep its locks for longer than the drain lasts.
-    const isPoisoned = [...judge.incarnations.values()].some(({ poisonedAtMs }) => poisonedAtMs !== undefined);
+    const isPoisoned = [...history.incarnations.values()].some(({ poisonedAtMs }) => poisonedAtMs !== undefined);
     if (configuration.faultsEndMs === 0 && !isPoisoned && hadTime && report.unsettled > 0) {
-      judge.violated('drain', `${process.name} left ${report.unsettled} messages although nothing was wrong`);
+      history.violated('drain', `${process.name} left ${report.unsettled} messages although nothing was wrong`);
     }
     count(report.unsettled === 0 ? 'drain: everything settled' : 'drain: messages left');
     this.#gone(running);

@@ -4,7 +4,7 @@
  * Holds always: every edit fits exactly one place, or the simulation does not start.
  */
 import { registerHooks } from 'node:module';
-import type { Invariant } from './judge.ts';
+import type { Invariant } from './invariants.ts';
 
 export interface Mutant {
   readonly name: string;

@@ -9,14 +9,9 @@
 import type { Connections } from '../../workers/store/renewed-pool.ts';
 import type { Configuration } from './configuration.ts';
 import { DATABASE_FAULTS, type DatabaseFault } from './faults.ts';
-import {
-  type Answer,
-  failed,
-  type PostgresModel,
-  Session,
-  type Statement,
-  type Transaction,
-} from './postgres-model.ts';
+import type { PostgresModel, Transaction } from './postgres-model.ts';
+import { type Answer, failed, type Statement } from './postgres-protocol.ts';
+import { Session } from './postgres-session.ts';
 import type { Fate, Incarnation } from './process.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';

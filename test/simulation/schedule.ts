@@ -4,7 +4,11 @@
  */
 import { type Configuration, drawConfiguration } from './configuration.ts';
 import { Fleet } from './fleet.ts';
-import { Judge, type Violation } from './judge.ts';
+import { History } from './history.ts';
+import type { Violation } from './invariants.ts';
+import { judgeOf } from './judge.ts';
+import { judgeCost } from './judge-cost.ts';
+import { judgeLosses } from './judge-losses.ts';
 import { type Health, PostgresModel } from './postgres-model.ts';
 import { Random } from './random.ts';
 import { type Drain, Scheduler } from './scheduler.ts';
@@ -53,29 +57,25 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const scheduler = new Scheduler(options.drain ?? 'checkpoint', options.onTrace);
   const coverage = new Map<string, number>();
   const count = (what: string) => void coverage.set(what, (coverage.get(what) ?? 0) + 1);
-  const judge = new Judge(scheduler, configuration, count);
+  const history = new History(scheduler, configuration, count);
+  const judge = judgeOf(history);
   const sqsRandom = new Random(seed, 'sqs');
   const databaseRandom = new Random(seed, 'database');
-  const model = new SqsModel(scheduler, configuration, sqsRandom, judge, count);
+  const model = new SqsModel({ scheduler, settings: configuration, random: sqsRandom, witness: judge, count });
   const server = new PostgresModel(scheduler, databaseRandom, judge);
-  onUnhandled = (error) => judge.violated('worker lives', `a worker failed: ${String(error)}`);
-  judge.queue = model;
-  judge.database = server;
+  onUnhandled = (error) => history.violated('worker lives', `a worker failed: ${String(error)}`);
+  history.queue = model;
+  history.database = server;
   const common = { scheduler, configuration, count };
   const fleet = new Fleet({
     ...common,
-    judge,
+    history,
     sqs: { ...common, random: sqsRandom, model },
-    database: {
-      ...common,
-      random: databaseRandom,
-      server,
-      commitSent: (process, transaction) => judge.commitSent(process, transaction),
-    },
+    database: { ...common, random: databaseRandom, server, commitSent: judge.commitSent },
   });
   const workload = drawWorkload(configuration, new Random(seed, 'workload'));
   for (const sent of workload) scheduler.at(sent.sendAtMs, () => model.accept(sent));
-  setOutages(configuration, new Random(seed, 'outages'), scheduler, server, judge, count);
+  setOutages(configuration, new Random(seed, 'outages'), scheduler, server, history, count);
   scheduler.at(0, () => fleet.start());
 
   const settleByMs = settlingLimit(configuration, workload);
@@ -83,27 +83,28 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   let ticking = true;
   const tick = () => ticking && void scheduler.after(1_000, tick);
   tick();
-  await scheduler.run(() => isSettled() || scheduler.nowMs > settleByMs || judge.violations.length > 0);
-  judge.judged('liveness');
-  if (!isSettled() && judge.violations.length === 0) {
+  await scheduler.run(() => isSettled() || scheduler.nowMs > settleByMs || history.violations.length > 0);
+  history.judged('liveness');
+  if (!isSettled() && history.violations.length === 0) {
     const left = model.messages.filter(({ where }) => where === 'source').map(({ messageId }) => messageId);
-    judge.violated(
+    history.violated(
       'liveness',
       `${left.join(', ')} not settled ${(settleByMs - configuration.faultsEndMs) / 1000} s after the faults`,
     );
   }
-  if (judge.violations.length === 0) {
+  if (history.violations.length === 0) {
     fleet.end();
     const endByMs = scheduler.nowMs + END_MS_MAX;
     await scheduler.run(() => fleet.isOver || scheduler.nowMs > endByMs);
-    if (!fleet.isOver) judge.violated('drain', 'a worker did not end');
-    judge.atRest();
+    if (!fleet.isOver) history.violated('drain', 'a worker did not end');
+    judgeLosses(history);
+    judgeCost(history);
   }
   ticking = false;
   // Node tells of a rejection that nobody handles only between two turns of its loop.
   await new Promise(setImmediate);
   const { traceHash, events, nowMs: virtualMs } = scheduler;
-  const { violations } = judge;
+  const { violations } = history;
   return { seed, configuration, violations, coverage, traceHash, events, virtualMs, answers: fleet.answers };
 }
 
@@ -130,7 +131,7 @@ function setOutages(
   random: Random,
   scheduler: Scheduler,
   server: PostgresModel,
-  judge: Judge,
+  history: History,
   count: (what: string) => void,
 ): void {
   for (let index = 0; index < databaseOutages; index += 1) {
@@ -138,7 +139,7 @@ function setOutages(
     const toMs = Math.min(faultsEndMs, fromMs + random.uniform(1_000, outageMsMax));
     const health = random.pick<Health>(['refusing', 'refusing', 'read-only', 'full']);
     const endsSessions = health !== 'full' && random.chance(0.8);
-    judge.outages.push({ fromMs, toMs });
+    history.outages.push({ fromMs, toMs });
     scheduler.at(fromMs, () => {
       count(`database: ${health}`);
       server.health = health;

@@ -10,7 +10,7 @@ import { Command, Option } from 'commander';
 import { EXIT_DONE, EXIT_FALLS_SHORT, runCommand, wholeNumber } from '../../bin/command-line.ts';
 import { showProgress } from '../../producer/progress.ts';
 import { notReached, REACHED } from './faults.ts';
-import { INVARIANTS } from './judge.ts';
+import { INVARIANTS } from './invariants.ts';
 import { type Order, runEach, runOnAllCores, sweepAll } from './processes.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { addReport, emptyReport, type Failure, type Report } from './tally.ts';

@@ -2,8 +2,9 @@
  * A queue's attributes as GetQueueAttributes gives them and as CreateQueue takes them: texts, under AWS's own names.
  */
 import { z } from 'zod';
-import type { QueueSettings, SqsModel } from './sqs-model.ts';
+import type { SqsModel } from './sqs-model.ts';
 import { MESSAGE_BYTES_MAX } from './sqs-request-form.ts';
+import type { QueueSettings } from './sqs-surroundings.ts';
 
 /** SQS's defaults. */
 const VISIBILITY_TIMEOUT_SECONDS = 30;

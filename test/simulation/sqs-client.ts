@@ -7,6 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import {
+  type BatchResultErrorEntry,
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
   DeleteMessageBatchCommand,
@@ -25,7 +26,8 @@ import type { Fate, Incarnation } from './process.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { queueArn, queueAttributes } from './sqs-attributes.ts';
-import { type EntryFailure, type Receipt, ServiceError, type SqsModel, type StoredMessage } from './sqs-model.ts';
+import type { Receipt, StoredMessage } from './sqs-message.ts';
+import type { SqsModel } from './sqs-model.ts';
 import {
   batchFault,
   type Message,
@@ -34,6 +36,7 @@ import {
   sendBatchFault,
   visibilityFault,
 } from './sqs-request-form.ts';
+import { ServiceError } from './sqs-service-error.ts';
 
 /** What one call does to the queue; it answers at once, except for a receive. */
 type Effect = (answer: (output: unknown) => void, fault: SqsFault) => (() => void) | undefined;
@@ -100,28 +103,28 @@ export class SqsClientModel implements SqsCalls {
     }
     if (command instanceof DeleteMessageBatchCommand) {
       const { Entries: entries = [] } = command.input;
-      for (const { ReceiptHandle: handle } of entries) model.deleteSent(`${handle}`);
+      for (const { ReceiptHandle: handle } of entries) model.handles.deleteSent(`${handle}`);
       return this.#call('delete', this.#batch(entries, this.#delete));
     }
     if (command instanceof DeleteMessageCommand) {
-      model.deleteSent(`${command.input.ReceiptHandle}`);
+      model.handles.deleteSent(`${command.input.ReceiptHandle}`);
       return this.#call('delete', this.#single(command.input, this.#delete));
     }
     const change = (entry: HandleEntry & { VisibilityTimeout?: number | undefined }): EntryResult => {
       const seconds = entry.VisibilityTimeout ?? 0;
-      const code = visibilityFault(seconds) ?? model.changeEntry(`${entry.ReceiptHandle}`, seconds, sentAtMs);
+      const code = visibilityFault(seconds) ?? model.handles.change(`${entry.ReceiptHandle}`, seconds, sentAtMs);
       return { code };
     };
     if (command instanceof ChangeMessageVisibilityBatchCommand) {
       const { Entries: entries = [] } = command.input;
       for (const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } of entries) {
-        model.changeSent(`${handle}`, seconds);
+        model.handles.changeSent(`${handle}`, seconds);
       }
       return this.#call('changeVisibility', this.#batch(entries, change));
     }
     if (command instanceof ChangeMessageVisibilityCommand) {
       const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } = command.input;
-      model.changeSent(`${handle}`, seconds);
+      model.handles.changeSent(`${handle}`, seconds);
       return this.#call('changeVisibility', this.#single(command.input, change));
     }
     if (command instanceof SendMessageCommand) return this.#call('send', this.#sendOne(command.input));
@@ -217,7 +220,7 @@ export class SqsClientModel implements SqsCalls {
   }
 
   readonly #delete = ({ ReceiptHandle: handle }: HandleEntry): EntryResult => ({
-    code: this.#around.model.deleteEntry(`${handle}`),
+    code: this.#around.model.handles.delete(`${handle}`),
   });
 
   /** What workers send goes to the dead-letter queue; a queue that has a name takes what is sent to it. */
@@ -232,7 +235,7 @@ export class SqsClientModel implements SqsCalls {
     } = message;
     if (model.settings.name === undefined) {
       const texts = Object.entries(attributes).map(([name, { StringValue: value = '' }]) => [name, value] as const);
-      model.copy({ body, attributes: new Map(texts), worker: this.#process.name }, deduplicationId);
+      model.copy({ body, attributes: new Map(texts) }, deduplicationId);
       return { code, output: { MessageId: 'copy', MD5OfMessageBody: hash('md5', body) } };
     }
     const { MessageGroupId: group, DelaySeconds: delaySeconds } = message;
@@ -269,14 +272,14 @@ export class SqsClientModel implements SqsCalls {
     const { random, model } = this.#around;
     return (answer, fault) => {
       this.#refuse(formFault(entries));
-      const failed: EntryFailure[] = [];
+      const failed: BatchResultErrorEntry[] = [];
       const successful: object[] = [];
       for (const entry of entries) {
         const Id = entry.Id ?? '';
         const isFailed = fault === ENTRIES_FAIL && random.chance(0.5);
         // A service fault says nothing about the effect.
         const { code, output } = isFailed && random.chance(0.5) ? { code: undefined } : apply(entry);
-        if (isFailed) model.entryFailed(entry.ReceiptHandle ?? '');
+        if (isFailed) model.handles.entryFailed(entry.ReceiptHandle ?? '');
         if (isFailed) failed.push({ Id, ...random.pick(SERVICE_FAULTS) });
         else if (code !== undefined) failed.push({ Id, SenderFault: true, Code: code });
         else successful.push({ Id, ...output });

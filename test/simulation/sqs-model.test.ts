@@ -7,7 +7,10 @@ import { nobody } from './nobody.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { settingsFrom } from './sqs-attributes.ts';
-import { type QueueSettings, type Receipt, ServiceError, SqsModel } from './sqs-model.ts';
+import type { Receipt } from './sqs-message.ts';
+import { SqsModel } from './sqs-model.ts';
+import { ServiceError } from './sqs-service-error.ts';
+import type { QueueSettings } from './sqs-surroundings.ts';
 
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed);
 const VISIBILITY_SECONDS = 60;
@@ -18,7 +21,8 @@ const HOUR_SECONDS = 3_600;
 function makeQueue(settings: Partial<QueueSettings> = {}, seed = 1) {
   const scheduler = new Scheduler('immediate');
   const all = { ...settingsFrom('work', {}), visibilityTimeoutSeconds: VISIBILITY_SECONDS, ...settings };
-  const model = new SqsModel(scheduler, all, new Random(seed, 'sqs'), nobody, () => {});
+  const random = new Random(seed, 'sqs');
+  const model = new SqsModel({ scheduler, settings: all, random, witness: nobody, count: () => {} });
   const pass = (seconds: number) => {
     const untilMs = scheduler.nowMs + seconds * 1000;
     scheduler.at(untilMs, () => {});
@@ -36,7 +40,7 @@ function makeQueue(settings: Partial<QueueSettings> = {}, seed = 1) {
     await scheduler.run(() => received !== undefined);
     return received ?? [];
   };
-  const change = ({ handle }: Receipt, seconds: number) => model.changeEntry(handle, seconds, scheduler.nowMs);
+  const change = ({ handle }: Receipt, seconds: number) => model.handles.change(handle, seconds, scheduler.nowMs);
   return { model, pass, send, receive, change };
 }
 
@@ -57,7 +61,7 @@ describe('a handle on a standard queue', () => {
       const [first] = await receive();
       await pass(VISIBILITY_SECONDS + 1);
       await receive();
-      return `${model.deleteEntry(first!.handle) ?? 'accepted'}, ${model.isEmpty ? 'deleted' : 'there'}`;
+      return `${model.handles.delete(first!.handle) ?? 'accepted'}, ${model.isEmpty ? 'deleted' : 'there'}`;
     });
     expect(outcomes).toEqual(['accepted, deleted', 'accepted, there']);
   });
@@ -86,7 +90,7 @@ describe('a handle on a standard queue', () => {
         await queue.pass(VISIBILITY_SECONDS + 1);
         return act(queue, receipts[0]!) ?? 'accepted';
       });
-    expect(await play(({ model }, { handle }) => model.deleteEntry(handle))).toEqual([
+    expect(await play(({ model }, { handle }) => model.handles.delete(handle))).toEqual([
       'ReceiptHandleIsInvalid',
       'accepted',
     ]);
@@ -134,7 +138,7 @@ describe('too many messages in flight', () => {
     expect(held).toHaveLength(2);
     await expect(receive()).rejects.toThrow(new ServiceError('OverLimit', 403));
     expect(await receive(10, 20)).toEqual([]);
-    model.deleteEntry(held[0]!.handle);
+    model.handles.delete(held[0]!.handle);
     expect(await receive()).toHaveLength(1);
   });
 

@@ -1,0 +1,37 @@
+/**
+ * Lease: no commit is sent without one on everything in it, and what was given back is not hidden again.
+ *
+ * Only here is it noted what was given back.
+ */
+import type { History } from './history.ts';
+import type { Transaction } from './postgres-model.ts';
+import type { Incarnation } from './process.ts';
+import type { Receipt } from './sqs-message.ts';
+
+/** At the instant at which the worker sends it. */
+export function judgeCommitSent(history: History, process: Incarnation, { effects }: Transaction): void {
+  history.judged('lease');
+  for (const { id } of effects) {
+    const receipts = history.queue.messages.flatMap((message) =>
+      message.sent.work.id === id ? message.receipts.filter(({ worker }) => worker === process.name) : [],
+    );
+    if (!receipts.some((receipt) => receipt.explained || isLeased(receipt, history.nowMs))) {
+      history.violated('lease', `${process.name} sends the commit of ${id} without a lease`);
+    }
+  }
+}
+
+export function judgeChange(history: History, receipt: Receipt, seconds: number): void {
+  history.judged('lease');
+  // Those that are set apart from a suspect get several leases at once.
+  const isExtension = seconds > 0 && seconds % history.configuration.visibilityTimeoutSeconds === 0;
+  if (!isExtension) history.givenBack.add(receipt);
+  else if (history.givenBack.has(receipt)) {
+    history.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
+  }
+}
+
+function isLeased(receipt: Receipt, nowMs: number): boolean {
+  const { message } = receipt;
+  return message.receipts.at(-1) === receipt && message.visibleAtMs > nowMs;
+}
