@@ -27,8 +27,8 @@ export class History {
   readonly furthest = new Map<string, StoredMessage>();
   /** Message ids of the copies in the dead-letter queue. */
   readonly copied = new Set<string>();
-  /** Hidden by a worker for another time than a lease. */
-  readonly givenBack = new Set<Receipt>();
+  /** Hidden by a worker for another time than a lease, with when that would have ended. */
+  readonly givenBack = new Map<Receipt, number>();
   /** Groups of which the queue showed a message although an earlier one was delayed. */
   readonly passedByQueue = new Set<string>();
   /** How often a worker asked for each, and when an entry of a batch failed since it did so last. */

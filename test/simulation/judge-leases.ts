@@ -1,5 +1,6 @@
 /**
- * Lease: no commit is sent without one on everything in it, and what was given back is not hidden again.
+ * Lease: no commit is sent without one on everything in it, no visibility is changed without one, and what was given back
+ * is not hidden again.
  *
  * Only here is it noted what was given back.
  */
@@ -21,12 +22,22 @@ export function judgeCommitSent(history: History, process: Incarnation, { effect
   }
 }
 
+/** At the instant at which the worker sends it. */
 export function judgeChange(history: History, receipt: Receipt, seconds: number): void {
   history.judged('lease');
+  // Whose return took effect without its worker's hearing of it may ask again, until the lease would have ended.
+  const endMs = history.givenBack.get(receipt);
+  const isOurs = endMs === undefined ? isLeased(receipt, history.nowMs) : endMs > history.nowMs;
+  if (!receipt.explained && !isOurs) {
+    history.violated(
+      'lease',
+      `${receipt.worker} changes the visibility of ${receipt.message.messageId} without a lease`,
+    );
+  }
   // Those that are set apart from a suspect get several leases at once.
   const isExtension = seconds > 0 && seconds % history.configuration.visibilityTimeoutSeconds === 0;
-  if (!isExtension) history.givenBack.add(receipt);
-  else if (history.givenBack.has(receipt)) {
+  if (!isExtension) history.givenBack.set(receipt, endMs ?? receipt.message.visibleAtMs);
+  else if (endMs !== undefined) {
     history.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
   }
 }
