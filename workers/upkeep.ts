@@ -14,7 +14,7 @@ import type { RenewedPool } from './store/renewed-pool.ts';
 const LIVENESS_INTERVAL_MS = 5_000;
 /** Old keys grow old slowly; the first time soon after a start is no better than later. */
 const PRUNE_INTERVAL_MS = 3_600_000;
-/** Of a thousand rows each, one after the other on one connection: a second of work, and then others have the database. */
+/** Of a thousand rows each, one after the other on one connection: two seconds, and then the database is for others. */
 const PRUNE_ROUNDS_MAX = 100;
 /**
  * How soon it goes on where the last rounds were not enough: 100,000 rows every ten seconds are three times what a worker

@@ -154,13 +154,19 @@ describe('old keys', () => {
     await eventually('no key', async () => (await keys()) === 0);
   });
 
-  test('that a hundred rounds did not take go within a quarter of a minute more, and not in an hour', async () => {
+  test('that a hundred rounds did not take go within a minute, and not in an hour', async () => {
     await addOldKeys(100_500);
     await makeUpkeep();
-    jest.advanceTimersByTime(5_400_000);
-    await eventually('the end of the first rounds', async () => (await keys()) === 500);
+    await eventually('the first rounds', async () => {
+      jest.advanceTimersByTime(60_000);
+      return (await keys()) < 100_500;
+    });
+    await eventually('the last of them', async () => (await keys()) === 500);
+    let waitedMs = 0;
     await eventually('no key', async () => {
-      jest.advanceTimersByTime(500);
+      // The next hour is half an hour away at least.
+      if (waitedMs < 60_000) jest.advanceTimersByTime(500);
+      waitedMs += 500;
       return (await keys()) === 0;
     });
   });
