@@ -54,6 +54,9 @@ const INTEGER = /^-?\d{1,10}$/;
 const DECIMAL = /^-?\d{1,12}(\.\d{1,6})?$/;
 const DATE_AND_TIME = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/;
 
+/** What spreadsheets put between columns where the comma is the decimal point, and what is copied out of them. */
+const OTHER_SEPARATORS = { ';': 'semicolons', '\t': 'tabs' };
+
 export class RetailLineParser {
   readonly #path: string;
   readonly #columnCount: number;
@@ -63,6 +66,12 @@ export class RetailLineParser {
 
   /** Takes the line of column names; they may stand in any order, and others are ignored. */
   constructor(path: string, header: CsvRecord) {
+    const [only = '', ...others] = header.fields;
+    for (const [separator, name] of Object.entries(OTHER_SEPARATORS)) {
+      if (others.length > 0 || !only.includes(separator)) continue;
+      const fault = `its columns are separated by ${name}. Separate them by commas.`;
+      throw new RetailFileError(path, header.line, fault);
+    }
     const found = `the columns are ${shown(header.fields.join(', '))}`;
     const columnAt = (column: Column): number => {
       const at = header.fields.indexOf(column);

@@ -157,6 +157,15 @@ describe('a file that cannot be read is named, with its fault and what to do', (
     expect(twice).toContain('line 1: column Country stands there twice; the columns are "Invoice');
   });
 
+  test.each([
+    [';', 'semicolons'],
+    ['\t', 'tabs'],
+  ])('its columns are not separated by commas (%j)', async (separator, name) => {
+    expect(await faultOf('excel.csv', `${HEADER.replaceAll(',', separator)}\n`)).toBe(
+      `cannot read excel.csv, line 1: its columns are separated by ${name}. Separate them by commas.`,
+    );
+  });
+
   test('its name says gzip, its content does not', async () => {
     expect(await faultOf('orders.csv.gz', csvOf([row('1', '')]))).toBe(
       'cannot read orders.csv.gz: the name says gzip, the content does not (first bytes 49 6e 76). ' +
