@@ -101,9 +101,13 @@ export class Monitor {
     };
   }
 
-  /** Samples until `done`, the signal aborts, or nothing has moved for too long; `false` only in the last case. */
+  /**
+   * Samples until `done`, the signal aborts, or nothing has moved for too long; `false` only in the last case.
+   *
+   * Without `done` it samples until the signal aborts: who looks at a run may leave it alone for as long as they like.
+   */
   async watch(
-    done: (sample: Sample) => boolean,
+    done: ((sample: Sample) => boolean) | undefined,
     show: (sample: Sample) => void,
     signal: AbortSignal,
   ): Promise<boolean> {
@@ -112,7 +116,7 @@ export class Monitor {
   }
 
   async #watch(
-    done: (sample: Sample) => boolean,
+    done: ((sample: Sample) => boolean) | undefined,
     show: (sample: Sample) => void,
     signal: AbortSignal,
   ): Promise<boolean> {
@@ -124,7 +128,7 @@ export class Monitor {
       if (signal.aborted) return true;
       if (sample === undefined) {
         doneInARow = 0;
-        if (this.#clock.nowMs() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
+        if (done !== undefined && this.#clock.nowMs() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
         await this.#clock.wait(SAMPLE_EVERY_MS);
         continue;
       }
@@ -133,9 +137,9 @@ export class Monitor {
       if (state !== last || sample.waits.length > 0) movedAtMs = this.#clock.nowMs();
       last = state;
       // Twice, since the numbers of a queue are approximate while messages move.
-      doneInARow = done(sample) ? doneInARow + 1 : 0;
+      doneInARow = done?.(sample) ? doneInARow + 1 : 0;
       if (doneInARow >= 2) return true;
-      if (this.#clock.nowMs() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
+      if (done !== undefined && this.#clock.nowMs() - movedAtMs > NO_PROGRESS_MS_MAX) return false;
       await this.#clock.wait(SAMPLE_EVERY_MS);
     }
     return true;

@@ -180,7 +180,7 @@ class LocalRun {
     const sending = new FileSending({ ...this.#events, ...prepared, queues, journal: this.#journal, signal });
     this.#sending = sending;
     const moved = await new Monitor(queues, sqs.control, postgres.pool, this.#events.onEvent).watch(
-      (sample) => once && sending.hasEnded && isEmpty(sample),
+      once ? (sample) => sending.hasEnded && isEmpty(sample) : undefined,
       (sample) => this.#screen.show(sample, sending.progress),
       signal,
     );

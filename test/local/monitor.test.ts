@@ -14,15 +14,21 @@ const WAIT: Wait = { reason: 'a newer version', messages: 1, nextSeconds: 300 };
 interface Seen {
   readonly depthAt: (minute: number) => QueueDepth;
   readonly waitsAt?: (minute: number) => Wait[];
+  /** Whether the run ends by itself at all; true. */
+  readonly ends?: boolean;
+  /** Minute of Ctrl-C; never. */
+  readonly interruptedAt?: number;
 }
 
 /** Watches a run in which nothing is ever done, a look a minute, beside a database that is away all the time. */
-async function watched({ depthAt, waitsAt = () => [] }: Seen) {
+async function watched({ depthAt, waitsAt = () => [], ends = true, interruptedAt }: Seen) {
   let minute = 0;
+  const interruption = new AbortController();
   const clock = {
     nowMs: () => minute * 60_000,
     wait: async () => {
       minute += 1;
+      if (minute === interruptedAt) interruption.abort();
     },
   };
   const fleet: WatchedQueue['fleet'] = {
@@ -36,11 +42,7 @@ async function watched({ depthAt, waitsAt = () => [] }: Seen) {
   const queue = { name: 'orders', url: 'work', deadLetterUrl: 'dead', fleet };
   const control = { depth: async () => depthAt(minute) };
   const monitor = new Monitor([queue], control, pool, (event) => events.push(event), clock);
-  const hasMoved = await monitor.watch(
-    () => false,
-    () => undefined,
-    new AbortController().signal,
-  );
+  const hasMoved = await monitor.watch(ends ? () => false : undefined, () => undefined, interruption.signal);
   return { hasMoved, minute, events };
 }
 
@@ -57,6 +59,12 @@ describe('a run in which nothing moves', () => {
   test('is not given up while a message is known to come again', async () => {
     const { minute } = await watched({ depthAt: () => HELD, waitsAt: (now) => (now <= 90 ? [WAIT] : []) });
     expect(minute).toBe(111);
+  });
+
+  test('goes on until Ctrl-C, an hour of it, when it is not to end by itself', async () => {
+    const idle: QueueDepth = { visible: 0, inFlight: 0, delayed: 0 };
+    const { hasMoved, minute } = await watched({ depthAt: () => idle, ends: false, interruptedAt: 60 });
+    expect([hasMoved, minute]).toEqual([true, 60]);
   });
 
   test('is given up too when its queues cannot be looked at, which is told once', async () => {
