@@ -38,7 +38,7 @@ Examples:
   npm run bench -- consume --runs 1 --seconds 5    a first impression
   npm run bench -- consume --runs 1 --profile /tmp/profiles
                                                    CPU profiles for Chrome's DevTools
-  npm run bench -- --json store > store.json
+  npm run -s bench -- --json store > store.json
 
 Exit status:
   0    measured, every target met

@@ -125,7 +125,10 @@ program
   .description("list the template's resource types: what each is on this machine, or why it needs AWS")
   .addOption(stageOption())
   .option('--json', 'print as JSON', false)
-  .addHelpText('after', '\nExamples:\n  npm run sluice -- resources\n  npm run sluice -- resources --stage prod --json')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npm run sluice -- resources\n  npm run -s sluice -- resources --stage prod --json',
+  )
   .action(async (options) => {
     const { resources } = await import('../local/resources.ts');
     await resources({ stage: options.stage, json: options.json, output: process.stdout });

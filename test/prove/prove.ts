@@ -71,7 +71,7 @@ Examples:
   npm run prove                                     all faults, three minutes each
   npm run prove -- --fault kill-workers everything  these two
   npm run prove -- --fault none --orders 1000       a quick look
-  npm run prove -- --input orders.csv.gz --json     a file of your own
+  npm run -s prove -- --input orders.csv.gz --json  a file of your own
   npm run prove -- --fault everything --seed 4711   the same chance again`,
   )
   .exitOverride()
