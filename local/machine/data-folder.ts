@@ -3,6 +3,7 @@
  *
  *   sluice-data.json   format, major version of PostgreSQL, passwords, whether it was made to the end
  *   in-use.json        which run has it open
+ *   .gitignore         keeps git from all of it
  *   postgres/          PostgreSQL's data folder, open to the server's user alone
  *
  * Holds always: nothing is written to a folder that holds anything but this; what was not made to the end is made
@@ -28,6 +29,7 @@ import { hasCode } from './system-error.ts';
 
 const DATA_FILE = 'sluice-data.json';
 const IN_USE_FILE = 'in-use.json';
+const IGNORE_FILE = '.gitignore';
 const POSTGRES_FOLDER = 'postgres';
 /** Raised when a newer Sluice can no longer use what an older one wrote. */
 const DATA_FORMAT = 1;
@@ -107,6 +109,8 @@ export function openDataFolder(folder: string, postgresMajor: number): DataFolde
   const data = made?.complete ? made : freshData(postgresMajor);
   if (!data.complete) {
     writeData(path, data);
+    // Passwords and a customer's data: a folder inside a checkout must not be committed by an `add --all`.
+    writeFileSync(join(path, IGNORE_FILE), '*\n');
     makePostgresFolder(join(path, POSTGRES_FOLDER), user);
   }
   return new DataFolder(path, data, user);

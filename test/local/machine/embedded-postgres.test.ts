@@ -114,6 +114,14 @@ describe('a data folder that a person named', () => {
     expect(existsSync(join(data.postgresPath, 'half-made'))).toBe(false);
   });
 
+  test('is nothing that git would take along: there are passwords in it', async () => {
+    const data = await pretendDataFolder(18);
+    const repository = dirname(data.path);
+    spawnSync('git', ['init', '--quiet', repository]);
+    const { status, stdout } = spawnSync('git', ['-C', repository, 'status', '--short'], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  });
+
   test('of an older PostgreSQL is refused and left as it is', async () => {
     const data = await pretendDataFolder(17);
     await expect(startEmbeddedPostgres({ run: await makeRun(), dataFolder: data.path })).rejects.toThrow(
