@@ -31,25 +31,13 @@ const CONFLICT_STATES = ['40001', '40P01'];
  * are of the statement that ran, which other messages may not meet: two rows of one batch that an upsert would change
  * (21), a query that found no row (P0002), an expression that is too deep (54001).
  */
-const AWAY_CLASSES = [
-  '08',
-  '0A',
-  '25',
-  '26',
-  '28',
-  '2D',
-  '3D',
-  '3F',
-  '42',
-  '53',
-  '55',
-  '57',
-  '58',
-  '72',
-  'F0',
-  'HV',
-  'XX',
-];
+const AWAY_CLASSES = ['08', '0A', '26', '28', '2D', '3D', '3F', '42', '53', '55', '57', '58', '72', 'F0', 'HV', 'XX'];
+
+/**
+ * A server that only reads. The others of its class are the write function's: it went on after an error that it
+ * swallowed (25P02), or without a transaction (25P01).
+ */
+const AWAY_STATES = ['25006'];
 
 /** pg's own words when an answer did not come in time: a slow database, though its rollback may be answered. */
 const CLIENT_TIMEOUT = 'Query read timeout';
@@ -63,6 +51,6 @@ export function readFailure(error: unknown, connectionWorks: boolean): DatabaseF
   if (DATA_CLASSES.includes(state.slice(0, 2)) || DATA_STATES.includes(state))
     return { name: 'data', reason: `${reason} (${state})` };
   if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };
-  const isAway = AWAY_CLASSES.includes(state.slice(0, 2)) || !connectionWorks;
+  const isAway = AWAY_CLASSES.includes(state.slice(0, 2)) || AWAY_STATES.includes(state) || !connectionWorks;
   return { name: isAway ? 'away' : 'fault', reason: `${reason} (${state})` };
 }

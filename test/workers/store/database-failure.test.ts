@@ -25,6 +25,8 @@ describe('a statement that failed', () => {
     ['57P01', 'away'],
     ['53100', 'away'],
     ['25006', 'away'],
+    ['25P01', 'fault'],
+    ['25P02', 'fault'],
     ['42P01', 'away'],
     ['XX001', 'away'],
     ['44000', 'data'],

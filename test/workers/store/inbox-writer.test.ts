@@ -84,6 +84,18 @@ describe('the inbox', () => {
     ]);
   });
 
+  test('finds the message whose write goes on after an error that it swallowed, and does not call the database away', async () => {
+    const writer = await writerThat(async (transaction, payloads) => {
+      for (const payload of payloads) {
+        if (payload.id === 'careless') await transaction.query('select 1 / 0').catch(() => {});
+        await writeWork(transaction, [payload]);
+      }
+    });
+    const batch = ['a', 'careless', 'c'].map((id) => message(id));
+    expect(await writer.commit(batch, always)).toMatchObject([stored, { name: 'retried' }, stored]);
+    expect(await ids()).toEqual(['a', 'c']);
+  });
+
   test('takes the first of equals in one batch', async () => {
     const { writer } = await makeWriter(postgres);
     expect(await writer.commit([message('a'), message('b'), message('a')], always)).toEqual([
