@@ -3,6 +3,7 @@
  *
  * SQLSTATE classes are those of the PostgreSQL manual, appendix A.
  */
+import { inspect } from 'node:util';
 import { DatabaseError } from 'pg';
 
 export type DatabaseFailure =
@@ -44,7 +45,7 @@ const CLIENT_TIMEOUT = 'Query read timeout';
 
 /** @param connectionWorks whether the same connection answered after the failure. */
 export function readFailure(error: unknown, connectionWorks: boolean): DatabaseFailure {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   const state = error instanceof DatabaseError ? error.code : undefined;
   const isFault = connectionWorks && reason !== CLIENT_TIMEOUT;
   if (state === undefined) return { name: isFault ? 'fault' : 'away', reason };
@@ -53,4 +54,10 @@ export function readFailure(error: unknown, connectionWorks: boolean): DatabaseF
   if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };
   const isAway = AWAY_CLASSES.includes(state.slice(0, 2)) || AWAY_STATES.includes(state) || !connectionWorks;
   return { name: isAway ? 'away' : 'fault', reason: `${reason} (${state})` };
+}
+
+/** Whatever a write function throws: what is no error, or has no text for a message, must not take the worker along. */
+function reasonOf(error: unknown): string {
+  const thrown: unknown = error instanceof Error ? error.message : error;
+  return typeof thrown === 'string' ? thrown : inspect(thrown);
 }

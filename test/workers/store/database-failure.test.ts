@@ -15,6 +15,15 @@ describe('a statement that failed', () => {
   });
 
   test.each([
+    [Object.assign(new Error(), { message: { code: 5 } }), /code: 5/],
+    [Object.create(null), /Object: null prototype/],
+    ['embargoed', /^embargoed$/],
+    [undefined, /^undefined$/],
+  ])('has a reason in words, whatever was thrown', (thrown: unknown, words) => {
+    expect(readFailure(thrown, true)).toEqual({ name: 'fault', reason: expect.stringMatching(words) });
+  });
+
+  test.each([
     ['22003', 'data'],
     ['23505', 'data'],
     ['54000', 'data'],
