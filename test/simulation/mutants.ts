@@ -78,8 +78,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: INBOX_WRITER,
-        from: 'if (fresh.length > 0) await this.#options.write(client, fresh, signal);',
-        to: "await client.query('commit'); await client.query('begin isolation level read committed'); if (fresh.length > 0) await this.#options.write(client, fresh, signal);",
+        from: 'if (fresh.length > 0) await this.#write(client, fresh, signal);',
+        to: "await client.query('commit'); await client.query('begin isolation level read committed'); if (fresh.length > 0) await this.#write(client, fresh, signal);",
       },
     ],
     caughtBy: ['effect'],

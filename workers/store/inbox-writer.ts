@@ -20,6 +20,7 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { Claims, HandledMessage, Outcome } from '../outcome.ts';
 import { type DatabaseFailure, readFailure } from './database-failure.ts';
+import { LentConnection } from './lent-connection.ts';
 import type { RenewedPool } from './renewed-pool.ts';
 
 /** Deadlocks are rare with sorted keys; whoever loses three times in a row is better off coming again later. */
@@ -28,7 +29,8 @@ const CONFLICT_ATTEMPTS_MAX = 3;
 const ROLLBACK_MS_MAX = 2_000;
 
 /**
- * Writes the rows of a batch; called inside the transaction that also holds their keys. Throws what pg throws.
+ * Writes the rows of a batch; called inside the transaction that also holds their keys. Throws what pg throws. What it
+ * did not wait for when it ends is not sent any more, and nothing is committed then.
  *
  * The signal aborts when the rows will not be committed any more: whoever writes for long may look at it.
  */
@@ -202,7 +204,7 @@ export class InboxWriter<Payload> {
     const known = await this.#knownKeys(client, [...others]);
     if ([...firsts.keys()].some((key) => !inserted.has(key) && !known.has(key))) return undefined;
     const fresh = [...firsts].filter(([key]) => inserted.has(key)).map(([, { message }]) => message.payload);
-    if (fresh.length > 0) await this.#options.write(client, fresh, signal);
+    if (fresh.length > 0) await this.#write(client, fresh, signal);
     return [...keyed.values()].map(({ key, hash, message }) => {
       const before = known.get(key);
       const first = firsts.get(key);
@@ -213,6 +215,18 @@ export class InboxWriter<Payload> {
       if (!committedHash.equals(hash)) return keyReused;
       return before === undefined && first?.message === message ? { name: 'stored' } : { name: 'suppressed' };
     });
+  }
+
+  async #write(client: pg.PoolClient, payloads: readonly Payload[], signal: AbortSignal): Promise<void> {
+    const lent = new LentConnection(client);
+    try {
+      await this.#options.write(lent.client, payloads, signal);
+    } catch (error) {
+      await lent.takeBack();
+      throw error;
+    }
+    const fault = await lent.takeBack();
+    if (fault !== undefined) throw fault;
   }
 
   #keyed(message: Message<Payload>): Keyed<Payload> {

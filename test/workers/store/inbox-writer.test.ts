@@ -67,7 +67,7 @@ describe('the inbox', () => {
     { how: 'swallows an error', careless: (client: pg.ClientBase) => client.query('select 1 / 0').catch(() => {}) },
     {
       how: 'does not wait for a statement that fails',
-      careless: async (client: pg.ClientBase) => void client.query('select 1 / 0').catch(() => {}),
+      careless: async (client: pg.ClientBase) => void client.query('select 1 / 0'),
     },
     { how: 'ends the transaction itself', careless: (client: pg.ClientBase) => client.query('rollback') },
   ])('does not take for stored what a write that $how has lost', async ({ careless }) => {
@@ -94,6 +94,86 @@ describe('the inbox', () => {
     const batch = ['a', 'careless', 'c'].map((id) => message(id));
     expect(await writer.commit(batch, always)).toMatchObject([stored, { name: 'retried' }, stored]);
     expect(await ids()).toEqual(['a', 'c']);
+  });
+
+  test('lets nothing of a write that has failed reach PostgreSQL behind the rollback', async () => {
+    const writer = await writerThat(async (transaction, payloads) => {
+      await Promise.all(
+        payloads.map(async (payload) => {
+          await writeWork(transaction, [payload]);
+          if (payload.id === 'bad') throw new Error('embargoed');
+          await writeWork(transaction, [{ ...payload, value: '2' }]);
+        }),
+      );
+    });
+    const batch = ['bad', 'a', 'b', 'c'].map((id) => message(id));
+    const bad = { name: 'retried', reason: 'embargoed' };
+    expect(await writer.commit(batch, always)).toEqual([bad, stored, stored, stored]);
+    // Whatever is still on its way on the connection has arrived.
+    expect(await writer.commit([message('d')], always)).toEqual([stored]);
+    expect(await postgres.rows('select id, count(*)::integer from work group by id order by id')).toEqual([
+      ['a', 2],
+      ['b', 2],
+      ['c', 2],
+      ['d', 2],
+    ]);
+  });
+
+  test('does not take for stored what was written by half when the write ended', async () => {
+    const writer = await writerThat(async (transaction, payloads) => {
+      const careless = async (payload: Work) => {
+        await writeWork(transaction, [payload]);
+        await writeWork(transaction, [payload]);
+      };
+      for (const payload of payloads) {
+        if (payload.id === 'careless') void careless(payload);
+        else await writeWork(transaction, [payload]);
+      }
+    });
+    const batch = ['a', 'careless', 'c'].map((id) => message(id));
+    expect(await writer.commit(batch, always)).toMatchObject([
+      stored,
+      { name: 'retried', reason: expect.stringContaining('did not wait') },
+      stored,
+    ]);
+    expect([await ids(), await keys()]).toEqual([
+      ['a', 'c'],
+      ['a', 'c'],
+    ]);
+  });
+
+  test.each([
+    { how: 'begins again after an error', careless: ['rollback', 'begin'] },
+    { how: 'commits in the middle', careless: ['commit'] },
+    { how: 'commits in the middle, and begins again', careless: ['COMMIT', 'start transaction'] },
+  ])('loses nothing when a write $how', async ({ careless }) => {
+    const writer = await writerThat(async (transaction, payloads) => {
+      for (const { id } of payloads) {
+        await writeWork(transaction, [{ id, value: id === 'bad' ? 'no number' : '1' }]);
+        if (id === 'careless') for (const statement of careless) await transaction.query(statement);
+      }
+    });
+    const batch = ['a', 'careless', 'bad', 'c'].map((id) => message(id));
+    expect(await writer.commit(batch, always)).toMatchObject([
+      stored,
+      { name: 'retried', reason: expect.stringContaining('nothing was committed') },
+      { name: 'rejected' },
+      stored,
+    ]);
+    expect([await ids(), await keys()]).toEqual([
+      ['a', 'c'],
+      ['a', 'c'],
+    ]);
+  });
+
+  test('lets a write go back to a savepoint of its own', async () => {
+    const writer = await writerThat(async (transaction, payloads) => {
+      await transaction.query('savepoint own');
+      await transaction.query('select 1 / 0').catch(() => transaction.query('rollback to savepoint own'));
+      await writeWork(transaction, payloads);
+    });
+    expect(await writer.commit([message('a')], always)).toEqual([stored]);
+    expect(await ids()).toEqual(['a']);
   });
 
   test('takes the first of equals in one batch', async () => {
@@ -188,7 +268,7 @@ describe('the inbox', () => {
     await eventually('four writes', () => begun.length === 4);
     leaving.reject(new Error('too slow'));
     expect(await Promise.all(commits)).toEqual([[lost], [lost], [lost], [lost]]);
-    await expect(begun[0]!.query('commit')).rejects.toThrow('not queryable');
+    await expect(begun[0]!.query('select 1')).rejects.toThrow('not queryable');
     expect(await writer.commit([message('a')], always)).toEqual([stored]);
     expect(await ids()).toEqual(['a']);
   });
