@@ -55,6 +55,13 @@ export interface ChainVerdict {
   readonly tailDelaySeconds: number | undefined;
 }
 
+/** A rejection whose turn has not come. */
+interface WaitingRejection {
+  readonly delivery: Delivery;
+  readonly begin: () => void;
+  readonly giveUp: (reason: unknown) => void;
+}
+
 const goesOn: ChainVerdict = { again: [], tailDelaySeconds: undefined };
 
 export class Settling {
@@ -62,7 +69,7 @@ export class Settling {
   /** Messages that went back since the start; the drain tells. */
   returned = 0;
   #rejectionsUnderWay = 0;
-  readonly #waitingRejections: (() => void)[] = [];
+  #waitingRejections: WaitingRejection[] = [];
 
   constructor(options: SettlingOptions) {
     this.#options = options;
@@ -173,8 +180,10 @@ export class Settling {
     const { messageId } = message;
     const haltsGroup = halts && facts.fifo ? message.messageGroupId : undefined;
     const rejection: Rejection = { queueName, messageId, reason: printable(why), errorClass, haltsGroup };
-    await this.#rejectionBegins();
+    let hasTurn = false;
     try {
+      await this.#rejectionBegins(delivery);
+      hasTurn = true;
       await this.#record(rejection);
       if (!hand.holds(delivery)) {
         telemetry.count('leasesLost');
@@ -187,7 +196,7 @@ export class Settling {
       await this.giveBack([delivery], () => this.delaySeconds(MESSAGE_BACK_OFF, delivery));
       return false;
     } finally {
-      this.#rejectionEnds();
+      if (hasTurn) this.#rejectionEnds();
     }
     log.info({ messageId, reason: rejection.reason, errorClass }, 'rejected');
     telemetry.count('rejected');
@@ -195,16 +204,27 @@ export class Settling {
     return true;
   }
 
-  async #rejectionBegins(): Promise<void> {
+  /** @throws Error when the dead-letter queue took no copy of those before it. */
+  async #rejectionBegins(delivery: Delivery): Promise<void> {
     if (this.#rejectionsUnderWay < REJECTIONS_UNDER_WAY_MAX) this.#rejectionsUnderWay += 1;
-    else await new Promise<void>((begin) => this.#waitingRejections.push(begin));
+    else await new Promise<void>((begin, giveUp) => this.#waitingRejections.push({ delivery, begin, giveUp }));
   }
 
   /** The next one takes the place. */
   #rejectionEnds(): void {
     const next = this.#waitingRejections.shift();
     if (next === undefined) this.#rejectionsUnderWay -= 1;
-    else next();
+    else next.begin();
+  }
+
+  /**
+   * Whoever waits behind a copy that cannot be sent would hold its place for as long, eight after eight, and nothing else
+   * would be received. At its last receive it waits all the same: it would be moved without a reason.
+   */
+  #giveUpWaiting(error: unknown): void {
+    const waiting = this.#waitingRejections;
+    this.#waitingRejections = waiting.filter(({ delivery }) => this.isLastReceive(delivery));
+    for (const each of waiting) if (!this.isLastReceive(each.delivery)) each.giveUp(error);
   }
 
   async #copy(delivery: Delivery, rejection: Rejection): Promise<void> {
@@ -214,7 +234,10 @@ export class Settling {
       try {
         return await queue.sendDeadLetter(letter);
       } catch (error) {
-        if (attempt >= COPY_ATTEMPTS_MAX) throw error;
+        if (attempt >= COPY_ATTEMPTS_MAX) {
+          this.#giveUpWaiting(error);
+          throw error;
+        }
         await sleep(surroundings, backOffSeconds(CALL_BACK_OFF, attempt, surroundings.random()) * 1000);
         if (!hand.holds(delivery)) throw error;
       }

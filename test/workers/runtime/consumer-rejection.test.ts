@@ -1,6 +1,6 @@
 /** What a consumer does with a message that can never succeed. */
 import { describe, expect, test } from '@jest/globals';
-import { failFirst, Rig, rejected, rigWithoutDatabase, upTo } from './rig.ts';
+import { failFirst, Rig, rejected, rigWithoutDatabase, stored, upTo } from './rig.ts';
 
 describe('rejecting', () => {
   test('records the reason, sends the copy, and deletes only then', async () => {
@@ -118,5 +118,25 @@ describe('rejecting', () => {
     await rig.untilEmpty();
     expect(underWayMax).toBe(8);
     expect(rig.queue.deadLetters).toHaveLength(100);
+  });
+
+  test('gives back those that wait behind a copy that cannot be sent: good messages go on meanwhile', async () => {
+    const rig = new Rig({ messageBytesMax: 262_144 });
+    rig.send(upTo(400));
+    rig.handle = (ids) => ids.map((id) => (id <= 400 ? rejected('no') : stored));
+    rig.queue.faults.call = async (operation) => {
+      if (operation !== 'send') return;
+      await rig.sleep(10_000);
+      throw new Error('no answer');
+    };
+    rig.start();
+    await rig.time.until('a full hand', () => rig.consumer.gauges.messagesInProcess === 400);
+    rig.send([401]);
+    // Three calls of ten seconds, and what lies between them.
+    await rig.time.until('the good message', () => rig.handled.flat().includes(401), 32_000);
+    expect(rig.rejections).toHaveLength(8);
+    rig.queue.faults.call = () => {};
+    await rig.untilEmpty();
+    expect(new Set(rig.queue.deadLetters.map(({ body: text }) => text))).toHaveProperty('size', 400);
   });
 });
