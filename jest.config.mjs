@@ -17,7 +17,7 @@ export default {
       },
     ],
   },
-  // Two cores: a worker each, so that a slow end-to-end test does not hold up the rest.
-  maxWorkers: 2,
+  // One more than two cores: what waits for processes, of which end-to-end tests do much, leaves a core to others.
+  maxWorkers: 3,
   testTimeout: 60_000,
 };
