@@ -54,7 +54,7 @@ function resultOf(residentMegabytes: readonly number[], messages: number): CaseR
     ],
     figures: [
       {
-        what: 'most resident memory, all places taken',
+        what: 'most resident memory',
         seen: most,
         decimals: 0,
         unit: ' MB',

@@ -61,7 +61,7 @@ function resultOf(looks: readonly Look[]): CaseResult {
     figures: [
       { what: 'growth of resident memory', seen: growth('residentMegabytes'), decimals: 1, unit: ' MB', target },
       {
-        what: 'growth of the heap after a collection',
+        what: 'growth of the collected heap',
         seen: growth('heapAfterCollectionMegabytes'),
         decimals: 1,
         unit: ' MB',
