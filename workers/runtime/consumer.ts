@@ -238,12 +238,12 @@ export class Consumer<Payload> {
       messages = await queue.receive(this.#pollAbort.signal);
       this.#pollers.received(messages.length);
       this.#pollFailures = 0;
+      if (this.#pollers.isWritingFirst) {
+        this.#firstWriteTimer?.cancel();
+        this.#firstWriteTimer = surroundings.after(WRITING_FIRST_MS_MAX, () => this.#pollSoon());
+      }
     } catch (error) {
       await this.#pollFailed(error, requestSentAtMs);
-    }
-    if (this.#pollers.isWritingFirst) {
-      this.#firstWriteTimer?.cancel();
-      this.#firstWriteTimer = surroundings.after(WRITING_FIRST_MS_MAX, () => this.#pollSoon());
     }
     const deliveries = this.#hand.received(messages, requestSentAtMs);
     if (deliveries.length === 0) return;

@@ -180,23 +180,22 @@ export class Settling {
     const { messageId } = message;
     const haltsGroup = halts && facts.fifo ? message.messageGroupId : undefined;
     const rejection: Rejection = { queueName, messageId, reason: printable(why), errorClass, haltsGroup };
-    let hasTurn = false;
     try {
-      await this.#rejectionBegins(delivery);
-      hasTurn = true;
-      await this.#record(rejection);
-      if (!hand.holds(delivery)) {
+      const isCopied = await this.#inTurn(delivery, async () => {
+        await this.#record(rejection);
+        if (!hand.holds(delivery)) return false;
+        await this.#copy(delivery, rejection);
+        return true;
+      });
+      if (!isCopied) {
         telemetry.count('leasesLost');
         hand.release(delivery);
         return false;
       }
-      await this.#copy(delivery, rejection);
     } catch (error) {
       log.warn({ err: error, messageId }, 'could not reject; the message comes again');
       await this.giveBack([delivery], () => this.delaySeconds(MESSAGE_BACK_OFF, delivery));
       return false;
-    } finally {
-      if (hasTurn) this.#rejectionEnds();
     }
     log.info({ messageId, reason: rejection.reason, errorClass }, 'rejected');
     telemetry.count('rejected');
@@ -204,17 +203,18 @@ export class Settling {
     return true;
   }
 
-  /** @throws Error when the dead-letter queue took no copy of those before it. */
-  async #rejectionBegins(delivery: Delivery): Promise<void> {
+  /** With so many others at most. @throws Error when the dead-letter queue took no copy of those before it. */
+  async #inTurn(delivery: Delivery, rejecting: () => Promise<boolean>): Promise<boolean> {
     if (this.#rejectionsUnderWay < REJECTIONS_UNDER_WAY_MAX) this.#rejectionsUnderWay += 1;
     else await new Promise<void>((begin, giveUp) => this.#waitingRejections.push({ delivery, begin, giveUp }));
-  }
-
-  /** The next one takes the place. */
-  #rejectionEnds(): void {
-    const next = this.#waitingRejections.shift();
-    if (next === undefined) this.#rejectionsUnderWay -= 1;
-    else next.begin();
+    try {
+      return await rejecting();
+    } finally {
+      // The next one takes the place.
+      const next = this.#waitingRejections.shift();
+      if (next === undefined) this.#rejectionsUnderWay -= 1;
+      else next.begin();
+    }
   }
 
   /**
