@@ -219,11 +219,11 @@ class Sending {
     return this.#orders.requestsInFlight + this.#ledger.requestsInFlight;
   }
 
-  #sendWhatCanGo(): void {
+  #sendWhatCanGo(nowMs = this.#clock.nowMs()): void {
     for (const lane of [this.#orders, this.#ledger]) {
       while (!this.#isStopped && lane.requestsInFlight < this.#limits.requestsInFlightMax) {
         const takePart = this.#hasReadAll || (!this.#hasRoom && this.#requestsInFlight === 0);
-        const batch = lane.queue.nextBatch(this.#clock.nowMs(), takePart);
+        const batch = lane.queue.nextBatch(nowMs, takePart);
         if (batch.length === 0) break;
         void this.#send(lane, batch);
       }
@@ -300,6 +300,8 @@ class Sending {
   /** Waits until a request has ended, sending has been stopped, or a back-off has ended and its entries may go. */
   async #nextEvent(): Promise<void> {
     const nowMs = this.#clock.nowMs();
+    // What is due at this very moment goes now, since below only what comes due after it is waited for.
+    this.#sendWhatCanGo(nowMs);
     const dueMs = Math.min(
       this.#orders.queue.nextDueMs(nowMs) ?? Number.POSITIVE_INFINITY,
       this.#ledger.queue.nextDueMs(nowMs) ?? Number.POSITIVE_INFINITY,
@@ -311,7 +313,6 @@ class Sending {
     } finally {
       woken.abort();
     }
-    this.#sendWhatCanGo();
   }
 
   #progress(): SendProgress {

@@ -190,6 +190,19 @@ describe('an entry that failed', () => {
     expect(options.clock.waits).toEqual([100]);
   });
 
+  test('is sent again however little time passes between two looks at the clock', async () => {
+    const stepMs = 0.01;
+    for (let halfSteps = 0; halfSteps < 20; halfSteps += 1) {
+      const sqs = new ScriptedSqs([{ call: 'lose the request', entries: [], turns: 0 }]);
+      const clock = virtualClock();
+      let looks = 0;
+      const nowMs = () => clock.nowMs() + stepMs * looks++;
+      const limits = { backoffFirstMs: (halfSteps * stepMs) / 2 };
+      await sendOrders({ ...sending(sqs, [null]), clock: { ...clock, nowMs }, random: () => 1, limits });
+      expect(sqs.accepted.orders).toHaveLength(1);
+    }
+  });
+
   test('waits at most 0.2, 0.4, 0.8 … and 20 s, and is given up after 20 attempts', async () => {
     const sqs = new ScriptedSqs(Array(100).fill({ call: 'throttle', entries: [], turns: 0 }));
     const limits = { tryingMsMax: Number.POSITIVE_INFINITY };
