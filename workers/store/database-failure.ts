@@ -40,6 +40,9 @@ const AWAY_CLASSES = ['08', '0A', '26', '28', '2D', '3D', '3F', '42', '53', '55'
  */
 const AWAY_STATES = ['25006'];
 
+/** A syntax error is in no catalog, and no deploy mends it; a list that one message leaves empty may be its cause. */
+const FAULT_STATES = ['42601'];
+
 /** pg's own words when an answer did not come in time: a slow database, though its rollback may be answered. */
 const CLIENT_TIMEOUT = 'Query read timeout';
 
@@ -52,7 +55,8 @@ export function readFailure(error: unknown, connectionWorks: boolean): DatabaseF
   if (DATA_CLASSES.includes(state.slice(0, 2)) || DATA_STATES.includes(state))
     return { name: 'data', reason: `${reason} (${state})` };
   if (CONFLICT_STATES.includes(state)) return { name: 'conflict', reason: `${reason} (${state})` };
-  const isAway = AWAY_CLASSES.includes(state.slice(0, 2)) || AWAY_STATES.includes(state) || !connectionWorks;
+  const saysAway = AWAY_CLASSES.includes(state.slice(0, 2)) || AWAY_STATES.includes(state);
+  const isAway = !connectionWorks || (saysAway && !FAULT_STATES.includes(state));
   return { name: isAway ? 'away' : 'fault', reason: `${reason} (${state})` };
 }
 

@@ -29,8 +29,9 @@ const CONFLICT_ATTEMPTS_MAX = 3;
 const ROLLBACK_MS_MAX = 2_000;
 
 /**
- * Writes the rows of a batch; called inside the transaction that also holds their keys. Throws what pg throws. What it
- * did not wait for when it ends is not sent any more, and nothing is committed then.
+ * Writes the rows of a batch; called inside the transaction that also holds their keys. Throws what pg throws. Each text
+ * that it sends is one statement. What it did not wait for when it ends is not sent any more, and nothing is committed
+ * then; nor when it ended the transaction or the connection.
  *
  * The signal aborts when the rows will not be committed any more: whoever writes for long may look at it.
  */

@@ -6,13 +6,17 @@
  * next batch's.
  *
  * Holds always: after `takeBack` began, no statement of the write function is sent; none that it sends ends the
- * transaction or begins another, but for one that hides behind another in the same text. Only the inbox writer uses it.
+ * transaction or begins another; the connection stays the inbox writer's own. Only the inbox writer uses it.
  */
 import type pg from 'pg';
 
 /** Going back to a savepoint ends no transaction. */
 const TRANSACTION_CONTROL =
-  /^\s*(abort|begin|commit|end|prepare\s+transaction|rollback(?!(\s+(work|transaction))?\s+to)|start\s+transaction)\b/i;
+  /(abort|begin|commit|end|prepare\s+transaction|rollback(?!(\s+(work|transaction))?\s+to)|start\s+transaction)\b/iy;
+/** What PostgreSQL passes over before a statement, but for comments that may nest. */
+const PASSED_OVER = /(?:\s|;|--[^\r\n]*)+/y;
+
+const KEPT_CALLS: readonly PropertyKey[] = ['connect', 'end', 'release'];
 
 export class LentConnection {
   /** What the write function is handed. */
@@ -24,7 +28,11 @@ export class LentConnection {
   constructor(client: pg.ClientBase) {
     const query = (...parameters: readonly unknown[]): unknown => this.#query(client, parameters);
     this.client = new Proxy(client, {
-      get: (target, property): unknown => (property === 'query' ? query : Reflect.get(target, property)),
+      get: (target, property): unknown => {
+        if (property === 'query') return query;
+        if (KEPT_CALLS.includes(property)) return () => this.#refuse(`call ${String(property)} on its connection`);
+        return Reflect.get(target, property);
+      },
     });
   }
 
@@ -44,20 +52,35 @@ export class LentConnection {
   }
 
   #query(client: pg.ClientBase, parameters: readonly unknown[]): unknown {
+    const callback = parameters.at(-1);
+    if (typeof callback === 'function') {
+      const result = Promise.resolve(this.#query(client, parameters.slice(0, -1)));
+      result.then(
+        (answer) => callback(null, answer),
+        (error: unknown) => callback(error),
+      );
+      return undefined;
+    }
     // Never answered: nobody may be there to hear of an error, which would end the process then.
     if (this.#isTakenBack) return new Promise(() => {});
-    const control = TRANSACTION_CONTROL.exec(textOf(parameters[0]))?.[1];
-    if (control !== undefined) {
-      const fault = new Error(`the write may not end its transaction (${control}), so nothing was committed`);
-      this.#fault ??= fault;
-      return heard(Promise.reject(fault));
-    }
-    const result: unknown = Reflect.apply(client.query, client, parameters);
+    const [query, ...values] = parameters;
+    const control = transactionControlIn(textOf(query));
+    if (control !== undefined) return this.#refuse(`end its transaction (${control})`);
+    const result: unknown = Reflect.apply(client.query, client, [alone(query), ...values]);
     if (!(result instanceof Promise)) return result;
     this.#underWay.add(result);
     const ended = () => this.#underWay.delete(result);
     result.then(ended, ended);
     return result;
+  }
+
+  /** A rejection that nobody listens to must not end the process: the fault is kept. */
+  #refuse(what: string): Promise<never> {
+    const fault = new Error(`the write may not ${what}, so nothing was committed`);
+    this.#fault ??= fault;
+    const refused = Promise.reject(fault);
+    refused.catch(() => {});
+    return refused;
   }
 }
 
@@ -66,8 +89,37 @@ function textOf(query: unknown): string {
   return typeof query === 'object' && query !== null && 'text' in query ? String(query.text) : '';
 }
 
-/** A rejection that nobody listens to must not end the process: the fault is kept. */
-function heard(rejected: Promise<never>): Promise<never> {
-  rejected.catch(() => {});
-  return rejected;
+/** The command at the text's beginning, if it ends a transaction or begins one. */
+function transactionControlIn(text: string): string | undefined {
+  let at = 0;
+  for (let before = -1; at !== before; ) {
+    before = at;
+    PASSED_OVER.lastIndex = at;
+    at += PASSED_OVER.exec(text)?.[0].length ?? 0;
+    if (text.startsWith('/*', at)) at = endOfComment(text, at);
+  }
+  TRANSACTION_CONTROL.lastIndex = at;
+  return TRANSACTION_CONTROL.exec(text)?.[1];
+}
+
+/** PostgreSQL's comments nest. */
+function endOfComment(text: string, start: number): number {
+  const marks = /\/\*|\*\//g;
+  marks.lastIndex = start;
+  let depth = 0;
+  for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
+    depth += mark[0] === '/*' ? 1 : -1;
+    if (depth === 0) return marks.lastIndex;
+  }
+  return text.length;
+}
+
+/**
+ * In PostgreSQL's extended protocol a text is one statement, and none can hide behind another: two are refused, with
+ * 42601. (PostgreSQL, Extended Query)
+ */
+function alone(query: unknown): unknown {
+  if (typeof query === 'string') return { text: query, queryMode: 'extended' };
+  if (typeof query !== 'object' || query === null || 'submit' in query) return query;
+  return Object.create(query, { queryMode: { value: 'extended' } });
 }

@@ -37,6 +37,7 @@ describe('a statement that failed', () => {
     ['25P01', 'fault'],
     ['25P02', 'fault'],
     ['42P01', 'away'],
+    ['42601', 'fault'],
     ['XX001', 'away'],
     ['44000', 'data'],
     ['21000', 'fault'],
