@@ -19,5 +19,6 @@ export default {
   },
   // One more than two cores: what waits for processes, of which end-to-end tests do much, leaves a core to others.
   maxWorkers: 3,
+  testSequencer: '<rootDir>/test/slowest-first.mjs',
   testTimeout: 60_000,
 };

@@ -99,7 +99,10 @@ class LocalRun {
   }
 
   async run(): Promise<RunResult> {
-    const prepared = await this.#prepare();
+    const prepared = await this.#prepare().catch((error: unknown) => {
+      // A server that ended stops the rest of it, which then only says that it was stopped.
+      throw this.#failure ?? error;
+    });
     const { system, servers, credentials, sqs, postgres } = prepared;
     const { environment, workers, signal } = this.#options;
     await makeQueues(system, servers, sqs.control, this.#events.onEvent);

@@ -118,6 +118,18 @@ describe('a run', () => {
     RUN_MS_MAX,
   );
 
+  test('whose SQS server ends while it is being prepared says so', async () => {
+    const run = new Sluice(['start'], await temporaryFolder());
+    await eventually('the SQS server up', () => run.ports().sqs !== undefined);
+    process.kill(run.processes().sqs!, 'SIGKILL');
+    const { status, stdout, stderr } = await run.ended;
+    expect({ status, stderr }).toEqual({
+      status: 3,
+      stderr: expect.stringContaining('the SQS server ended (SIGKILL)'),
+    });
+    expect(stdout).not.toContain('Sending');
+  });
+
   test(
     'killed itself, has its workers, servers and folder cleared away, those too that came in the place of others',
     async () => {

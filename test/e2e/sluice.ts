@@ -12,6 +12,7 @@ export const SLUICE = fileURLToPath(new URL('../../bin/sluice.ts', import.meta.u
 
 const ownerSchema = z.object({
   pid: z.int(),
+  ports: z.record(z.string(), z.int()),
   processes: z.array(z.object({ name: z.string(), pid: z.int(), startMark: z.string() })),
 });
 
@@ -75,10 +76,19 @@ export class Sluice {
     return Object.fromEntries(this.#recorded().map(({ name, pid }) => [name, pid]));
   }
 
-  /** Nothing before its folder is there, and after it has gone. */
+  /** Where its servers listen, by name. */
+  ports(): Record<string, number> {
+    return this.#owner()?.ports ?? {};
+  }
+
   #recorded(): Owner['processes'] {
+    return this.#owner()?.processes ?? [];
+  }
+
+  /** Undefined before its folder is there, and after it has gone. */
+  #owner(): Owner | undefined {
     const files = globSync(join(this.#temporaryFolder, 'sluice-*', 'run-*', 'owner.json'));
-    return files.flatMap(readOwner).find(({ pid }) => pid === this.#child.pid)?.processes ?? [];
+    return files.flatMap(readOwner).find(({ pid }) => pid === this.#child.pid);
   }
 }
 
