@@ -39,6 +39,9 @@ program
   .command('start')
   .description('run queues, database and workers on this machine, and send a file of orders through them')
   .addOption(stageOption())
+  .addOption(
+    new Option('--assembly <folder>', 'run what `cdk synth` wrote there (default: synthesize)').conflicts('stage'),
+  )
   .option('--input <file>', 'orders to send, csv or csv.gz (default: the sample day that comes with Sluice)')
   .option('--workers <number>', 'workers per fleet (default: what the template says)', wholeNumber(1, 64))
   .option('--once', 'end when everything has arrived', false)
@@ -65,6 +68,7 @@ Examples:
     const { startLocal } = await import('../local/start.ts');
     const { exact, complete, interrupted } = await startLocal({
       stage: options.stage,
+      assembly: options.assembly,
       input: options.input,
       workers: options.workers,
       once: options.once,

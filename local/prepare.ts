@@ -27,6 +27,8 @@ const DEFAULT_REGION = 'us-east-1';
 export interface PreparationOptions extends ServerEvents {
   readonly run: RunFolder;
   readonly stage: string;
+  /** Of a system that is synthesized already. */
+  readonly assembly: string | undefined;
   /** The file of orders. */
   readonly input: string;
   readonly dataFolder: string | undefined;
@@ -41,9 +43,11 @@ export interface PreparationOptions extends ServerEvents {
 
 export interface Preparation {
   readonly plan: FilePlan;
+  readonly stage: string;
   readonly system: System;
   readonly resources: readonly ResourceTypeCount[];
-  readonly synthesisSeconds: number;
+  /** Null when there was nothing to synthesize. */
+  readonly synthesisSeconds: number | null;
   readonly sqs: SqsServer;
   readonly postgres: PostgresServer;
   /** Where both are, in the template's terms. */
@@ -70,6 +74,7 @@ export async function prepare(options: PreparationOptions): Promise<Preparation>
   // Set and empty counts as unset: the SDK would take it for AWS itself.
   const endpoint = environment.AWS_ENDPOINT_URL_SQS || environment.AWS_ENDPOINT_URL || undefined;
   const url = environment.DATABASE_URL || undefined;
+  if (options.assembly !== undefined) readAssembly(options.assembly);
   const { begun, surveyed } = survey({ ...options, signal });
   const [, givenSqs, givenPostgres] = await allOf(
     [
@@ -97,9 +102,11 @@ export async function prepare(options: PreparationOptions): Promise<Preparation>
     databasePort: Number(database.port || 5432),
   };
   const stacks = readAssembly(assembly);
+  const system = readSystem(stacks, servers);
   return {
     plan,
-    system: readSystem(stacks, servers),
+    stage: options.assembly === undefined ? options.stage : stageOf(system, options.assembly),
+    system,
     resources: countResourceTypes(stacks),
     synthesisSeconds: seconds,
     sqs,
@@ -134,11 +141,21 @@ function survey({ input, signal, onReading }: Pick<PreparationOptions, 'input' |
   return { begun: Promise.race([firstBlock.promise, surveyed]), surveyed };
 }
 
-async function synthesized({ run, stage, signal }: Pick<PreparationOptions, 'run' | 'stage' | 'signal'>) {
+async function synthesized(options: Pick<PreparationOptions, 'run' | 'stage' | 'assembly' | 'signal'>) {
+  const { run, stage, signal } = options;
+  if (options.assembly !== undefined) return { assembly: options.assembly, seconds: null };
   const assembly = join(run.path, 'assembly');
   const startedMs = performance.now();
   await synthesize({ run, stage, folder: assembly, signal });
   return { assembly, seconds: (performance.now() - startedMs) / 1000 };
+}
+
+/** As its workers are told. */
+function stageOf({ fleets }: System, assembly: string): string {
+  const stages = new Set(fleets.map(({ environment }) => environment.STAGE));
+  const [stage] = stages;
+  if (stages.size === 1 && stage !== undefined) return stage;
+  throw new Error(`the assembly in ${assembly} is not of one stage; synthesize it again with npx cdk synth`);
 }
 
 /**

@@ -8,8 +8,8 @@ import type { LocalFleet } from './fleet.ts';
 import type { Preparation } from './prepare.ts';
 
 export interface RunTimings {
-  /** `cdk synth`'s part of the start. */
-  readonly synthesisSeconds: number;
+  /** `cdk synth`'s part of the start; null when the assembly was there already. */
+  readonly synthesisSeconds: number | null;
   /** From the start of the command to the first commit, by the database's clock; null when nothing was stored. */
   readonly firstRowSeconds: number | null;
   /** From the start of the command to the last commit. */
@@ -78,7 +78,6 @@ export function costOf({ timings, requests }: RunReport): string {
 }
 
 export interface ReportInput {
-  readonly stage: string;
   readonly startedAt: Date;
   readonly prepared: Preparation;
   /** Undefined when it failed. */
@@ -96,7 +95,7 @@ export async function takeReport(input: ReportInput): Promise<RunReport> {
   const processors = cpus();
   return {
     startedAt: input.startedAt.toISOString(),
-    stage: input.stage,
+    stage: input.prepared.stage,
     input: input.prepared.plan.path,
     orders: input.prepared.plan.orders,
     messages,

@@ -34,6 +34,8 @@ const SAMPLE_TITLE = '12 August 2011 (Online Retail, CC BY 4.0)';
 
 export interface StartOptions {
   readonly stage: string;
+  /** A folder that `cdk synth` wrote, which says the stage then. @default the stage is synthesized */
+  readonly assembly: string | undefined;
   /** @default the sample that comes with the repository */
   readonly input: string | undefined;
   /** Workers per fleet. @default each fleet's minimum, at least 1 */
@@ -134,9 +136,9 @@ class LocalRun {
   }
 
   #prepare(): Promise<Preparation> {
-    const { stage, input } = this.#options;
-    const what = input ?? 'the sample';
-    this.#screen.line(wrapped(`Synthesizing the stage ${stage}, starting the servers, reading ${what} …`));
+    const { stage, assembly, input } = this.#options;
+    const template = assembly === undefined ? `Synthesizing the stage ${stage}` : `Taking the assembly in ${assembly}`;
+    this.#screen.line(wrapped(`${template}, starting the servers, reading ${input ?? 'the sample'} …`));
     this.#screen.line();
     return prepare({
       ...this.#options,
@@ -149,12 +151,11 @@ class LocalRun {
     });
   }
 
-  async #migrateAndAnnounce({ system, resources, servers, postgres }: Preparation): Promise<void> {
+  async #migrateAndAnnounce({ stage, system, resources, servers, postgres }: Preparation): Promise<void> {
     const migrations = await migrate({ name: 'url', url: postgres.url }, undefined);
     const { rows } = await postgres.pool.query<{ name: string }>(
       'select name from sluice_migrations order by id desc limit 1',
     );
-    const { stage } = this.#options;
     const { region, sqsEndpoint } = servers;
     this.#screen.line(
       announcement({
@@ -200,9 +201,8 @@ class LocalRun {
     sending: SendSummary | undefined,
     balances: readonly QueueBalance[],
   ): Promise<RunReport> {
-    const { stage, signal, reportFile } = this.#options;
+    const { signal, reportFile } = this.#options;
     const report = await takeReport({
-      stage,
       startedAt: this.#startedAt,
       prepared,
       sending,

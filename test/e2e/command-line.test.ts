@@ -95,6 +95,10 @@ describe('what cannot run ends with status 3 and one sentence', () => {
     expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringMatching(sentence) });
   });
 
+  test('an assembly that is not there, told before anything is started', async () => {
+    await fails(['--assembly', '/nowhere'], /cannot read \/nowhere\/manifest\.json .+ synthesize again/);
+  });
+
   test('a data folder that holds something else', async () => {
     const data = join(await temporaryFolder(), 'data');
     await mkdir(data);
@@ -134,6 +138,7 @@ describe('the command line', () => {
     [['fly']],
     [['start', '--workers', '0']],
     [['start', '--wings']],
+    [['start', '--stage', 'dev', '--assembly', 'cdk.out']],
     [['start', '--stage', 'moon']],
     [['send']],
   ])('refuses %j with status 2', async (args) => {

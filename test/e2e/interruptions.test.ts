@@ -6,7 +6,7 @@ import pg from 'pg';
 import { isRunning } from '../../local/machine/process-identity.ts';
 import { eventually, freezePostgres, isListening, temporaryFolder } from '../local/machine/machine.ts';
 import { messyFile } from './messy-file.ts';
-import { Sluice } from './sluice.ts';
+import { Sluice, synthesizedBefore } from './sluice.ts';
 
 /** A killed worker's messages come back after the visibility timeout of the stage, one minute. */
 const RUN_MS_MAX = 170_000;
@@ -19,7 +19,10 @@ async function startWith(invoices: number, ...args: string[]) {
   const input = join(folder, 'orders.csv');
   await writeFile(input, messyFile(invoices));
   const report = join(folder, 'report.json');
-  const run = new Sluice(['start', '--input', input, '--report', report, ...args], folder);
+  const run = new Sluice(
+    ['start', '--input', input, '--report', report, ...(await synthesizedBefore()), ...args],
+    folder,
+  );
   return { folder, report, run };
 }
 

@@ -16,7 +16,7 @@ import { startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { afterwards, eventually, freezePostgres, makeRun, temporaryFolder } from '../local/machine/machine.ts';
 import { startMadePostgres } from '../local/machine/made-postgres.ts';
 import { messyFile } from './messy-file.ts';
-import { Sluice, sluice } from './sluice.ts';
+import { Sluice, sluice, synthesizedBefore } from './sluice.ts';
 
 const RUN_MS_MAX = 120_000;
 const SEVERAL_RUNS_MS_MAX = 240_000;
@@ -58,7 +58,7 @@ describe('servers that are there already', () => {
       const runWith = async (invoices: readonly number[]) => {
         await writeFile(input, sample + invoices.map(lineOfC1).join(''));
         const { status, stdout } = await sluice(
-          ['start', '--once', '--input', input, '--report', report],
+          ['start', '--once', '--input', input, '--report', report, ...(await synthesizedBefore())],
           folder,
           servers,
         );
@@ -93,7 +93,9 @@ describe("a PostgreSQL of one's own that is frozen", () => {
       const run = await makeRun();
       const postgres = await startMadePostgres({ run });
       afterwards(() => postgres.stop());
-      const sluiceRun = new Sluice(['start'], await temporaryFolder(), { DATABASE_URL: postgres.url });
+      const sluiceRun = new Sluice(['start', ...(await synthesizedBefore())], await temporaryFolder(), {
+        DATABASE_URL: postgres.url,
+      });
       await sluiceRun.prints('Sending');
       const frozen = await freezePostgres(postgres.url, run.processes[0]!.pid);
       sluiceRun.signal('SIGINT');
@@ -121,10 +123,14 @@ describe('an SQS server that fails one call in five, the look at its queues too'
       const input = join(folder, 'orders.csv');
       await writeFile(input, messyFile(500));
       const report = join(folder, 'report.json');
-      const run = new Sluice(['start', '--once', '--input', input, '--report', report], folder, {
-        ...servers,
-        AWS_ENDPOINT_URL: proxy.endpoint,
-      });
+      const run = new Sluice(
+        ['start', '--once', '--input', input, '--report', report, ...(await synthesizedBefore())],
+        folder,
+        {
+          ...servers,
+          AWS_ENDPOINT_URL: proxy.endpoint,
+        },
+      );
       await run.prints('Sending');
       fails = true;
       const { status, stdout, stderr } = await run.ended;
@@ -148,7 +154,7 @@ describe('a message that a newer producer sent', () => {
       afterwards(() => client.destroy());
       const QueueUrl = `${servers.AWS_ENDPOINT_URL}/${EMBEDDED_ACCOUNT_ID}/sluice-dev-orders`;
       const MessageBody = JSON.stringify({ schema: ORDER_SCHEMA, version: ORDER_VERSION + 1, payload: {} });
-      const run = new Sluice(['start', '--once'], folder, servers);
+      const run = new Sluice(['start', '--once', ...(await synthesizedBefore())], folder, servers);
       // The run makes the queue, and some time later its workers.
       await eventually('a queue to send to', () =>
         client.send(new SendMessageCommand({ QueueUrl, MessageBody })).then(
@@ -176,7 +182,7 @@ describe('sluice send --local', () => {
     'sends to the run that is going on, to one of two when it is named, and says how to name it when it is not',
     async () => {
       const folder = await temporaryFolder();
-      const run = new Sluice(['start'], folder);
+      const run = new Sluice(['start', ...(await synthesizedBefore())], folder);
       await run.prints('Sending');
       const alone = await sluice(['send', SAMPLE_FILE, '--local', '--json'], folder);
       expect(alone.status).toBe(0);

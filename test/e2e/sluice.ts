@@ -3,8 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from '@jest/globals';
 import { z } from 'zod';
+import { DEFAULT_STAGE } from '../../lib/config.ts';
 import { isRunning } from '../../local/machine/process-identity.ts';
+import { createRunFolder, type RunFolder } from '../../local/machine/run-folder.ts';
+import { synthesize } from '../../local/synthesize.ts';
 import { afterwards, eventually } from '../local/machine/machine.ts';
 
 /** The file that is the command. */
@@ -99,6 +103,23 @@ function readOwner(file: string): Owner[] {
     // Cleared away since it was listed.
     return [];
   }
+}
+
+let synthesisRun: RunFolder | undefined;
+let assembly: Promise<string> | undefined;
+afterAll(() => synthesisRun?.close());
+
+/** Arguments that spare a run its synthesis: what it runs was synthesized once, for all tests of the file. */
+export async function synthesizedBefore(): Promise<string[]> {
+  assembly ??= synthesizeOnce();
+  return ['--assembly', await assembly];
+}
+
+async function synthesizeOnce(): Promise<string> {
+  synthesisRun = createRunFolder();
+  const folder = join(synthesisRun.path, 'assembly');
+  await synthesize({ run: synthesisRun, stage: DEFAULT_STAGE, folder });
+  return folder;
 }
 
 /** Runs to the end. */
