@@ -344,7 +344,9 @@ export class Consumer<Payload> {
     const { visibilityTimeoutSeconds } = this.#options.facts;
     const extensions = this.#extensions(batch, 1, (left) => left > visibilityTimeoutSeconds);
     let leases = LEASES_BEHIND_SUSPECT;
-    for (const waiting of this.#batcher.waitingByChain) {
+    for (const chain of this.#batcher.waitingByChain) {
+      const waiting = chain.filter((delivery) => this.#hand.holds(delivery));
+      if (waiting.length === 0) continue;
       // Those that were set apart for a suspect before this one still are.
       const isNear = (left: number) => left < (LEASES_BEHIND_SUSPECT - 1) * visibilityTimeoutSeconds;
       extensions.push(...this.#extensions(waiting, leases, isNear));

@@ -74,6 +74,24 @@ describe('a message that was received three times or more', () => {
     expect(changesBefore).toEqual([apart, apart, [...apart, [['m4', 60]]], [...apart, [['m4', 60]], [['m5', 60]]]]);
   });
 
+  test('keeps no place free among them for itself, or for what is in other hands', async () => {
+    const rig = new Rig();
+    rig.send([1, 2, 3]);
+    for (const id of ['m1', 'm2', 'm3']) suspect(rig, id);
+    const changesBefore: (typeof rig.changes)[] = [];
+    rig.handle = (ids) => {
+      changesBefore.push(rig.changes);
+      return ids.map(() => stored);
+    };
+    rig.start();
+    await rig.untilEmpty();
+    const apart = [
+      ['m2', 300],
+      ['m3', 360],
+    ];
+    expect(changesBefore[0]).toEqual([apart]);
+  });
+
   test('that ends its process comes again alone', async () => {
     const rig = new Rig({ fifo: true });
     rig.send([1, 2, 3], 'a');
