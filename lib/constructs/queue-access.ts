@@ -120,7 +120,9 @@ export class QueueAccess {
     if (!this.#shared.has(group)) {
       this.#shared.set(group, shared);
       if (!this.#queue.addToResourcePolicy(shared.statement).statementAdded) {
-        throw this.#error('the queue was imported, so its access policy cannot be written; allowed: a queue of this app');
+        throw this.#error(
+          'the queue was imported, so its access policy cannot be written; allowed: a queue of this app',
+        );
       }
     }
     return { ...shared, isNew };
@@ -178,7 +180,11 @@ function allow(actions: readonly string[], resources: string[], principal?: iam.
 }
 
 /** As narrow as can be said without naming the source itself, and with what each service is known to hand to KMS. */
-function keyCondition(service: ProducerService, account: string, region: string): Record<string, Record<string, string>> {
+function keyCondition(
+  service: ProducerService,
+  account: string,
+  region: string,
+): Record<string, Record<string, string>> {
   if (service !== 'sns') return { StringEquals: { 'aws:SourceAccount': account } };
   return { ArnLike: { 'aws:SourceArn': `arn:${Aws.PARTITION}:sns:${region}:${account}:*` } };
 }

@@ -133,7 +133,11 @@ export function acceptBucket(target: ProducerTarget, bucket: s3.IBucket, options
 }
 
 /** SNS delivers to a FIFO queue from FIFO topics only; to a standard queue from both. */
-export function acceptTopic(target: ProducerTarget, topic: sns.ITopic, options: TopicProducerOptions): sns.Subscription {
+export function acceptTopic(
+  target: ProducerTarget,
+  topic: sns.ITopic,
+  options: TopicProducerOptions,
+): sns.Subscription {
   const { queue } = target;
   if (queue.fifo && !topic.fifo) {
     throw refused(target, 'topic', topic, 'a FIFO topic, because the queue is FIFO');
@@ -235,9 +239,7 @@ function checkRuleOptions(target: ProducerTarget, options: RuleProducerOptions):
   }
   const attempts = retryAttempts ?? RETRY_ATTEMPTS_MAX;
   if (!Number.isInteger(attempts) || attempts < 0 || attempts > RETRY_ATTEMPTS_MAX) {
-    throw new Error(
-      `${path}: retryAttempts is ${attempts}; allowed: a whole number, 0 to ${RETRY_ATTEMPTS_MAX}`,
-    );
+    throw new Error(`${path}: retryAttempts is ${attempts}; allowed: a whole number, 0 to ${RETRY_ATTEMPTS_MAX}`);
   }
 }
 
@@ -302,14 +304,24 @@ function checkKey(target: ProducerTarget, field: string, producer: IResource, ke
 function checkRegion(target: ProducerTarget, field: string, producer: IResource): void {
   const { region } = Stack.of(target);
   if (isDifferent(region, producer.env.region)) {
-    throw refused(target, field, producer, `one in the region of the queue, ${region}; it is in ${producer.env.region}`);
+    throw refused(
+      target,
+      field,
+      producer,
+      `one in the region of the queue, ${region}; it is in ${producer.env.region}`,
+    );
   }
 }
 
 function checkAccount(target: ProducerTarget, field: string, producer: IResource): void {
   const { account } = Stack.of(target);
   if (isDifferent(account, producer.env.account)) {
-    throw refused(target, field, producer, `one in the account of the queue, ${account}; it is in ${producer.env.account}`);
+    throw refused(
+      target,
+      field,
+      producer,
+      `one in the account of the queue, ${account}; it is in ${producer.env.account}`,
+    );
   }
 }
 

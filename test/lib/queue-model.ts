@@ -105,7 +105,9 @@ export function queueModel(templates: Readonly<Record<string, Template>>): Queue
       where: queue.where,
       arn: arnOf(queue.type, queue.stackName, queue.id, queue.properties),
       properties,
-      policies: policies.filter((policy) => policy.queues.includes(urlOf(properties.QueueName))).map((policy) => policy.statements),
+      policies: policies
+        .filter((policy) => policy.queues.includes(urlOf(properties.QueueName)))
+        .map((policy) => policy.statements),
       keyPolicy: key === undefined ? undefined : keys.get(key),
     };
   });
@@ -160,7 +162,10 @@ export function lets(statements: readonly Statement[], { principal, action, cont
 }
 
 /** What a service asks of queue and key when it delivers. */
-export function requestsOf({ service, sourceArn }: Pick<Delivery, 'service' | 'sourceArn'>, account = ACCOUNT): Request[] {
+export function requestsOf(
+  { service, sourceArn }: Pick<Delivery, 'service' | 'sourceArn'>,
+  account = ACCOUNT,
+): Request[] {
   const context = { 'aws:SourceArn': sourceArn, 'aws:SourceAccount': account };
   const principal = { type: 'Service', id: service } as const;
   return ['sqs:SendMessage', 'kms:GenerateDataKey', 'kms:Decrypt'].map((action) => ({ principal, action, context }));
@@ -265,7 +270,10 @@ export function circlesIn(templates: Readonly<Record<string, Template>>): string
   }
   for (const [stack, template] of Object.entries(templates)) {
     for (const [id, resource] of Object.entries(template.Resources)) {
-      const dependsOn = z.array(z.string()).default([]).parse([resource.DependsOn ?? []].flat());
+      const dependsOn = z
+        .array(z.string())
+        .default([])
+        .parse([resource.DependsOn ?? []].flat());
       needs.set(`${stack}/${id}`, [
         ...referredIn(stack, resource.Properties, exported),
         ...dependsOn.map((other) => `${stack}/${other}`),
@@ -296,6 +304,9 @@ function referredIn(stack: string, root: unknown, exported: ReadonlyMap<unknown,
 
 const referenceSchema = z.looseObject({
   Ref: z.string().optional().catch(undefined),
-  'Fn::GetAtt': z.union([z.string(), z.array(z.string())]).optional().catch(undefined),
+  'Fn::GetAtt': z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .catch(undefined),
   'Fn::ImportValue': z.string().optional().catch(undefined),
 });

@@ -60,7 +60,9 @@ function accessProblems({ arn, policies }: Queue): string[] {
   if (statements === undefined || more.length > 0) return [`has ${policies.length} access policies`];
   const conditions = statements.flatMap(({ Condition }) => Object.values(Condition).flatMap(Object.keys));
   const principals = statements.flatMap(({ Principal }) => Object.values(Principal).flat());
-  const problems = statements.filter(({ Effect }) => Effect === 'Allow').flatMap((statement) => allowProblems(statement, arn));
+  const problems = statements
+    .filter(({ Effect }) => Effect === 'Allow')
+    .flatMap((statement) => allowProblems(statement, arn));
   if (statements.length > STATEMENTS_MAX) problems.push(`has ${statements.length} statements`);
   if (conditions.length > CONDITIONS_MAX) problems.push(`has ${conditions.length} conditions`);
   if (principals.length > PRINCIPALS_MAX) problems.push(`has ${principals.length} principals`);
@@ -96,7 +98,8 @@ function keyProblems({ keyPolicy }: Queue): string[] {
       if (beyond.length > 0) problems.push(`has a key that allows ${beyond.join(', ')}`);
       const keys = Object.values(Condition).flatMap(Object.keys);
       const isScoped = keys.includes('aws:SourceAccount') || keys.includes('aws:SourceArn');
-      if (Principal.Service !== undefined && !isScoped) problems.push('has a key that serves anybody through a service');
+      if (Principal.Service !== undefined && !isScoped)
+        problems.push('has a key that serves anybody through a service');
       if (Principal.AWS !== undefined && !keys.includes('kms:ViaService')) {
         problems.push('has a key that encrypts for others than SQS');
       }

@@ -28,7 +28,11 @@ describe('the settings of a stage', () => {
   const { stage, ...settings } = structuredClone(configurationOf('dev'));
   const accountId = '444455556666';
   const organizationId = 'o-a1b2c3d4e5';
-  const orders = { deliveryDelaySeconds: 5, producerAccountIds: [accountId], producerOrganizationIds: [organizationId] };
+  const orders = {
+    deliveryDelaySeconds: 5,
+    producerAccountIds: [accountId],
+    producerOrganizationIds: [organizationId],
+  };
   const ledger = { highThroughput: false, contentBasedDeduplication: true };
   const { templates } = synthesized((app) => {
     const queues = {
@@ -90,7 +94,9 @@ describe('the rules for queues find', () => {
     return (templates) => {
       const statement = [...valuesIn(propertiesOf(templates, id))]
         .map(({ value }) => value)
-        .find((value) => typeof value === 'object' && value !== null && 'Effect' in value && textOf(value).includes(about));
+        .find(
+          (value) => typeof value === 'object' && value !== null && 'Effect' in value && textOf(value).includes(about),
+        );
       if (typeof statement !== 'object' || statement === null) throw new Error(`${id} has no statement about ${about}`);
       change(statement);
     };
@@ -98,15 +104,21 @@ describe('the rules for queues find', () => {
   const textOf = (value: unknown) => JSON.stringify(value);
   const without = (key: string) => (from: object) => void Reflect.deleteProperty(from, key);
   const having = (key: string, value: unknown) => (into: object) => void Reflect.set(into, key, value);
-  const changing = (id: string, change: (properties: object) => void): Spoil => (templates) =>
-    change(propertiesOf(templates, id));
+  const changing =
+    (id: string, change: (properties: object) => void): Spoil =>
+    (templates) =>
+      change(propertiesOf(templates, id));
 
   test('nothing in what is good', () => {
     expect(queueProblems(queueModel(good.templates))).toEqual([]);
   });
 
   test.each<[string, Spoil, RegExp]>([
-    ['one setting of high throughput', changing('LedgerQueue', without('DeduplicationScope')), /one of the two settings/],
+    [
+      'one setting of high throughput',
+      changing('LedgerQueue', without('DeduplicationScope')),
+      /one of the two settings/,
+    ],
     ['the other setting of high throughput', changing('LedgerQueue', without('FifoThroughputLimit')), /one of the two/],
     [
       'a topic that is let in on behalf of anybody',
@@ -115,7 +127,11 @@ describe('the rules for queues find', () => {
     ],
     [
       'a rule whose source is a pattern',
-      inStatement('WorkQueuePolicy', 'events.amazonaws.com', having('Condition', { ArnLike: { 'aws:SourceArn': '*' } })),
+      inStatement(
+        'WorkQueuePolicy',
+        'events.amazonaws.com',
+        having('Condition', { ArnLike: { 'aws:SourceArn': '*' } }),
+      ),
       /lets in events.amazonaws.com on behalf of anybody/,
     ],
     [

@@ -15,7 +15,14 @@ import { synthesized } from '../synthesized.ts';
 const ACCOUNT_ID = '444455556666';
 const ORGANIZATION_ID = 'o-a1b2c3d4e5';
 
-type Kind = 'account' | 'organization' | 'bucket' | 'standard topic' | 'FIFO topic' | 'rule' | 'rule with a dead-letter queue';
+type Kind =
+  | 'account'
+  | 'organization'
+  | 'bucket'
+  | 'standard topic'
+  | 'FIFO topic'
+  | 'rule'
+  | 'rule with a dead-letter queue';
 type ProducerKey = 'none' | 'own' | 'the queue’s';
 type KeyPlace = 'queues' | 'producers' | 'keys';
 
@@ -236,7 +243,12 @@ describe('a work queue that accepts all kinds at once', () => {
     const queue = queueNamed(app, 'work');
     const requests = requestsOfAccount('222222222222');
     expect(takes(queue, requests)).toBe(true);
-    expect(takes(queue, requests.map((request) => ({ ...request, context: {} })))).toBe(false);
+    expect(
+      takes(
+        queue,
+        requests.map((request) => ({ ...request, context: {} })),
+      ),
+    ).toBe(false);
   });
 
   test('lets in no service for an organization', () => {
@@ -505,7 +517,10 @@ describe('a producer under the queue’s own key', () => {
       queue.acceptFromTopic(new sns.Topic(stack, 'Shared', { masterKey: encryptionKey }));
       queue.acceptFromTopic(new sns.Topic(stack, 'Apart', { masterKey: new kms.Key(stack, 'TopicKey') }));
     });
-    const warnings = Annotations.fromStack(stack!).findWarning('*', Match.stringLikeRegexp('encrypted with the key of'));
+    const warnings = Annotations.fromStack(stack!).findWarning(
+      '*',
+      Match.stringLikeRegexp('encrypted with the key of'),
+    );
     expect(warnings.map(({ id }) => id)).toEqual(['/stack/Work']);
   });
 });

@@ -49,7 +49,9 @@ describe('a work queue', () => {
   });
 
   test.each([true, undefined])('that is FIFO, with highThroughput %p, has both of its settings', (highThroughput) => {
-    for (const queue of queuesOf(templateOf({ fifo: true, ...(highThroughput === undefined ? {} : { highThroughput }) }))) {
+    for (const queue of queuesOf(
+      templateOf({ fifo: true, ...(highThroughput === undefined ? {} : { highThroughput }) }),
+    )) {
       expect(queue).toMatchObject({
         DeduplicationScope: 'messageGroup',
         FifoThroughputLimit: 'perMessageGroupId',
