@@ -19,6 +19,9 @@ import type { IConstruct } from 'constructs';
 import { QueueAccess } from './queue-access.ts';
 import { MESSAGE_GROUP_ID_MAX_CHARACTERS } from './queue-limits.ts';
 
+/** Both, because the CDK types what a bucket may lack as undefined, and TypeScript's exact optional properties do not. */
+export type ProducerBucket = s3.IBucket | s3.Bucket;
+
 export interface BucketProducerOptions {
   /**
    * What a message is sent for.
@@ -110,7 +113,7 @@ export interface ProducerTarget extends IConstruct {
 }
 
 /** S3 sends to standard queues of the bucket's region only. */
-export function acceptBucket(target: ProducerTarget, bucket: s3.IBucket, options: BucketProducerOptions): void {
+export function acceptBucket(target: ProducerTarget, bucket: ProducerBucket, options: BucketProducerOptions): void {
   if (target.queue.fifo) {
     throw refused(target, 'bucket', bucket, 'no bucket, because S3 sends to no FIFO queue; use a rule for its events');
   }
@@ -264,7 +267,7 @@ function undeliverableQueue(
  *
  * There is one view of it per stack, because its notifications are one resource: of two, the second would undo the first.
  */
-function bucketSeenFrom(stack: Stack, bucket: s3.IBucket): s3.IBucket {
+function bucketSeenFrom(stack: Stack, bucket: ProducerBucket): ProducerBucket {
   if (Stack.of(bucket) === stack) return bucket;
   const id = `Seen${Names.nodeUniqueId(bucket.node)}`;
   const seen = stack.node.tryFindChild(id);
@@ -277,10 +280,11 @@ function bucketSeenFrom(stack: Stack, bucket: s3.IBucket): s3.IBucket {
 function arnSeenFrom(stack: Stack, target: ProducerTarget, field: string, queue: sqs.IQueue): string {
   if (Stack.of(queue) === stack) return queue.queueArn;
   const resource = queue.node.defaultChild;
-  if (!(resource instanceof sqs.CfnQueue) || resource.queueName === undefined) {
+  const name = resource instanceof sqs.CfnQueue ? resource.queueName : undefined;
+  if (name === undefined || Token.isUnresolved(name)) {
     throw refused(target, field, queue, `a queue of the rule's stack, ${stack.node.path}, or one with a fixed name`);
   }
-  return stack.formatArn({ service: 'sqs', resource: resource.queueName, arnFormat: ArnFormat.NO_RESOURCE_NAME });
+  return stack.formatArn({ service: 'sqs', resource: name, arnFormat: ArnFormat.NO_RESOURCE_NAME });
 }
 
 /** Nothing may be sent before it is let in. */

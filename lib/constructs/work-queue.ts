@@ -8,7 +8,6 @@ import { ArnFormat, Duration, type RemovalPolicy, Stack, Token } from 'aws-cdk-l
 import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -34,6 +33,7 @@ import {
   acceptRule,
   acceptTopic,
   type BucketProducerOptions,
+  type ProducerBucket,
   type ProducerTarget,
   type RuleProducerOptions,
   type TopicProducerOptions,
@@ -245,7 +245,7 @@ export class WorkQueue extends Construct implements ProducerTarget {
    * The first message is S3's own test, `s3:TestEvent`. A bucket of another stack must have no notifications there,
    * unless the feature flag `@aws-cdk/aws-s3:keepNotificationInImportedBucket` is on: each stack would undo the other's.
    */
-  acceptFromBucket(bucket: s3.IBucket, options: BucketProducerOptions = {}): void {
+  acceptFromBucket(bucket: ProducerBucket, options: BucketProducerOptions = {}): void {
     acceptBucket(this, bucket, options);
   }
 

@@ -11,7 +11,8 @@ const REGION = 'eu-central-1';
 
 const oneOrMore = z.union([z.array(z.string()), z.string().transform((one) => [one])]);
 const conditionSchema = z.record(z.string(), z.record(z.string(), oneOrMore));
-const principalSchema = z.union([z.literal('*').transform((AWS) => ({ AWS: [AWS] })), z.record(z.string(), oneOrMore)]);
+const principalsSchema = z.object({ AWS: oneOrMore.optional(), Service: oneOrMore.optional() });
+const principalSchema = z.union([z.literal('*').transform(() => principalsSchema.parse({ AWS: '*' })), principalsSchema]);
 const statementSchema = z.object({
   Effect: z.enum(['Allow', 'Deny']),
   Principal: principalSchema,
@@ -295,7 +296,7 @@ export function circlesIn(templates: Readonly<Record<string, Template>>): string
 
 function referredIn(stack: string, root: unknown, exported: ReadonlyMap<unknown, string[]>): string[] {
   return [...valuesIn(root)].flatMap(({ value }) => {
-    if (typeof value !== 'object' || value === null) return [];
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
     const { Ref: ref, 'Fn::GetAtt': getAtt, 'Fn::ImportValue': imported } = referenceSchema.parse(value);
     const local = [ref, Array.isArray(getAtt) ? getAtt[0] : getAtt?.split('.')[0]].filter((id) => id !== undefined);
     return [...local.map((id) => `${stack}/${id}`), ...(exported.get(imported) ?? [])];
