@@ -12,7 +12,10 @@ const REGION = 'eu-central-1';
 const oneOrMore = z.union([z.array(z.string()), z.string().transform((one) => [one])]);
 const conditionSchema = z.record(z.string(), z.record(z.string(), oneOrMore));
 const principalsSchema = z.object({ AWS: oneOrMore.optional(), Service: oneOrMore.optional() });
-const principalSchema = z.union([z.literal('*').transform(() => principalsSchema.parse({ AWS: '*' })), principalsSchema]);
+const principalSchema = z.union([
+  z.literal('*').transform(() => principalsSchema.parse({ AWS: '*' })),
+  principalsSchema,
+]);
 const statementSchema = z.object({
   Effect: z.enum(['Allow', 'Deny']),
   Principal: principalSchema,
