@@ -16,11 +16,9 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { IResource } from 'aws-cdk-lib/core';
 import type { IConstruct } from 'constructs';
+import { bucketSeenFrom, overlappingNotification, type ProducerBucket } from './bucket-notifications.ts';
 import { QueueAccess } from './queue-access.ts';
 import { MESSAGE_GROUP_ID_MAX_CHARACTERS } from './queue-limits.ts';
-
-/** Both, because the CDK types what a bucket may lack as undefined, and TypeScript's exact optional properties do not. */
-export type ProducerBucket = s3.IBucket | s3.Bucket;
 
 export interface BucketProducerOptions {
   /**
@@ -130,8 +128,14 @@ export function acceptBucket(target: ProducerTarget, bucket: ProducerBucket, opt
     }),
   };
   const seen = bucketSeenFrom(Stack.of(target), bucket);
+  const filters = options.filters ?? [];
   for (const event of options.events ?? [s3.EventType.OBJECT_CREATED]) {
-    seen.addEventNotification(event, destination, ...(options.filters ?? []));
+    const overlapping = overlappingNotification(bucket, { event, filters, destinationPath: target.node.path });
+    if (overlapping !== undefined) {
+      const taken = `${overlapping.event} of some of them goes to ${overlapping.destinationPath} already`;
+      throw refused(target, 'bucket', bucket, `filters that tell the objects apart, since ${taken}`);
+    }
+    seen.addEventNotification(event, destination, ...filters);
   }
 }
 
@@ -260,20 +264,6 @@ function undeliverableQueue(
   if (given !== undefined && !isTaken(given)) throw refused(target, 'deadLetterQueue', given, allowed);
   const queue = given ?? target.deadLetterQueue;
   return isTaken(queue) ? queue : undefined;
-}
-
-/**
- * A bucket of another stack gets its notifications from this one, as a bucket that was imported would.
- *
- * There is one view of it per stack, because its notifications are one resource: of two, the second would undo the first.
- */
-function bucketSeenFrom(stack: Stack, bucket: ProducerBucket): ProducerBucket {
-  if (Stack.of(bucket) === stack) return bucket;
-  const id = `Seen${Names.nodeUniqueId(bucket.node)}`;
-  const seen = stack.node.tryFindChild(id);
-  if (seen instanceof s3.BucketBase) return seen;
-  const { bucketArn, bucketName, env } = bucket;
-  return s3.Bucket.fromBucketAttributes(stack, id, { bucketArn, bucketName, account: env.account, region: env.region });
 }
 
 /** From another stack a queue is known by its name, which refers to nothing. */

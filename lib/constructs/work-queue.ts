@@ -11,6 +11,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import type { ProducerBucket } from './bucket-notifications.ts';
 import { QueueAccess } from './queue-access.ts';
 import {
   DATA_KEY_REUSE_MAX_SECONDS,
@@ -33,7 +34,6 @@ import {
   acceptRule,
   acceptTopic,
   type BucketProducerOptions,
-  type ProducerBucket,
   type ProducerTarget,
   type RuleProducerOptions,
   type TopicProducerOptions,

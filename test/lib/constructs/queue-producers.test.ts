@@ -7,6 +7,7 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { BucketProducerOptions } from '../../../lib/constructs/queue-producers.ts';
 import { WorkQueue, type WorkQueueProps } from '../../../lib/constructs/work-queue.ts';
 import { circlesIn, type Queue, queueModel, requestsOf, requestsOfAccount, takes } from '../queue-model.ts';
 import { keyReferences, queueProblems } from '../queue-rules.ts';
@@ -258,6 +259,24 @@ describe('a work queue that accepts all kinds at once', () => {
   });
 });
 
+describe('a dead-letter queue of a third stack', () => {
+  test('lets in what a rule could not deliver, and its key does', () => {
+    const app = withQueue({ fifo: true, contentBasedDeduplication: true }, ({ app, queue }) => {
+      const third = new Stack(app, 'third');
+      const encryptionMasterKey = new kms.Key(third, 'Key');
+      const deadLetterQueue = new sqs.Queue(third, 'Dead', {
+        queueName: 'dead',
+        encryptionMasterKey,
+        enforceSSL: true,
+      });
+      queue.acceptFromRule(ruleIn(new Stack(app, 'apart')), { messageGroupId: 'shop', deadLetterQueue });
+    });
+    const model = queueModel(app.templates);
+    expect(queueProblems(model)).toEqual([]);
+    expect(model.deliveries.map(({ queueArn }) => queueArn.split(':').at(-1))).toEqual(['work.fifo', 'dead']);
+  });
+});
+
 describe('a bucket of another stack', () => {
   test('has one resource for its notifications in a stack with two queues', () => {
     const { resources } = synthesized((app) => {
@@ -271,6 +290,38 @@ describe('a bucket of another stack', () => {
     });
     const notifications = resources.filter(({ type }) => type === 'Custom::S3BucketNotifications');
     expect(notifications.map(({ stack }) => stack)).toEqual(['stack']);
+  });
+});
+
+describe('two notifications of a bucket', () => {
+  const { OBJECT_CREATED, OBJECT_CREATED_PUT, OBJECT_REMOVED } = s3.EventType;
+  const build = (one: BucketProducerOptions, other: BucketProducerOptions) => () =>
+    synthesized((app) => {
+      const stack = new Stack(app, 'stack');
+      const encryptionKey = new kms.Key(stack, 'Key');
+      const bucket = new s3.Bucket(new Stack(app, 'apart'), 'Bucket');
+      new WorkQueue(stack, 'One', { queueName: 'one', encryptionKey }).acceptFromBucket(bucket, one);
+      new WorkQueue(stack, 'Other', { queueName: 'other', encryptionKey }).acceptFromBucket(bucket, other);
+    });
+
+  test.each<[BucketProducerOptions, BucketProducerOptions]>([
+    [{}, {}],
+    [{ events: [OBJECT_CREATED] }, { events: [OBJECT_REMOVED, OBJECT_CREATED_PUT] }],
+    [{ filters: [{ prefix: 'a/' }] }, { filters: [{ prefix: 'a/b/' }] }],
+    [{ filters: [{ prefix: 'a/' }] }, { filters: [{ suffix: '.csv' }] }],
+    [{ filters: [{ suffix: '.gz' }] }, { filters: [{ prefix: 'a/', suffix: '.csv.gz' }] }],
+  ])('for %j and %j are refused, since S3 would refuse all', (one, other) => {
+    expect(build(one, other)).toThrow(
+      'stack/Other: bucket is apart/Bucket; allowed: filters that tell the objects apart, since s3:ObjectCreated:* of some of them goes to stack/One already',
+    );
+  });
+
+  test.each<[BucketProducerOptions, BucketProducerOptions]>([
+    [{ events: [OBJECT_CREATED] }, { events: [OBJECT_REMOVED] }],
+    [{ filters: [{ prefix: 'a/' }] }, { filters: [{ prefix: 'b/' }] }],
+    [{ filters: [{ prefix: 'a/', suffix: '.csv' }] }, { filters: [{ prefix: 'a/', suffix: '.gz' }] }],
+  ])('for %j and %j stand side by side', (one, other) => {
+    expect(build(one, other)).not.toThrow();
   });
 });
 
