@@ -219,17 +219,20 @@ const queueNamed = (app: ReturnType<typeof synthesized>, name: string): Queue =>
   queueModel(app.templates).queues.find(({ properties }) => properties.QueueName === name)!;
 
 describe('a work queue that accepts all kinds at once', () => {
-  const app = withQueue({}, ({ app, stack, queue }) => {
-    const apart = new Stack(app, 'apart');
-    for (const accountId of ['111111111111', '222222222222', '333333333333']) queue.acceptFromAccount(accountId);
-    for (const organizationId of [ORGANIZATION_ID, 'o-b1b2c3d4e5']) queue.acceptFromOrganization(organizationId);
-    for (const where of [stack, apart]) {
-      for (const index of [0, 1, 2]) {
-        queue.acceptFromBucket(new s3.Bucket(where, `Bucket${index}`));
-        queue.acceptFromTopic(new sns.Topic(where, `Topic${index}`));
-        queue.acceptFromRule(new events.Rule(where, `Rule${index}`, { eventPattern: { source: ['shop'] } }));
+  let app: ReturnType<typeof synthesized>;
+  beforeAll(() => {
+    app = withQueue({}, ({ app, stack, queue }) => {
+      const apart = new Stack(app, 'apart');
+      for (const accountId of ['111111111111', '222222222222', '333333333333']) queue.acceptFromAccount(accountId);
+      for (const organizationId of [ORGANIZATION_ID, 'o-b1b2c3d4e5']) queue.acceptFromOrganization(organizationId);
+      for (const where of [stack, apart]) {
+        for (const index of [0, 1, 2]) {
+          queue.acceptFromBucket(new s3.Bucket(where, `Bucket${index}`));
+          queue.acceptFromTopic(new sns.Topic(where, `Topic${index}`));
+          queue.acceptFromRule(new events.Rule(where, `Rule${index}`, { eventPattern: { source: ['shop'] } }));
+        }
       }
-    }
+    });
   });
 
   test('stays within what SQS takes in one policy', () => {
