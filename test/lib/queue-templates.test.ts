@@ -1,11 +1,10 @@
 /** What holds over the queues of every template of every stage, and that each rule finds what breaks it. */
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sns from 'aws-cdk-lib/aws-sns';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { buildApp } from '../../lib/app.ts';
 import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
 import { WorkQueue } from '../../lib/constructs/work-queue.ts';
@@ -58,23 +57,6 @@ describe('the settings of a stage', () => {
       ]);
     }
     expect(queueProblems({ queues, deliveries: [] })).toEqual([]);
-  });
-});
-
-describe('a FIFO queue of the CDK’s own with a standard dead-letter queue', () => {
-  test('ends the synthesis with both kinds', () => {
-    const told = jest.spyOn(console, 'error').mockReturnValue();
-    const build = () =>
-      synthesized(
-        (app) => {
-          const stack = new Stack(app, 'stack');
-          const queue = new sqs.Queue(stack, 'Dead');
-          new sqs.Queue(stack, 'Queue', { fifo: true, deadLetterQueue: { queue, maxReceiveCount: 5 } });
-        },
-        { validate: true },
-      );
-    expect(build).toThrow("RedrivePolicy: Source queue type 'FIFO' does not match destination queue type 'standard'");
-    told.mockRestore();
   });
 });
 
