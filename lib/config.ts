@@ -7,7 +7,14 @@
 import { isIPv4 } from 'node:net';
 import { z } from 'zod';
 import {
+  ACCOUNT_ID,
+  ACCOUNT_ID_ALLOWED,
+  DELIVERY_DELAY_MAX_SECONDS,
   MESSAGE_SIZE_MAX_BYTES,
+  MESSAGE_SIZE_MIN_BYTES,
+  ORGANIZATION_ID,
+  ORGANIZATION_ID_ALLOWED,
+  PRODUCERS_MAX,
   RECEIVES_MAX,
   RECEIVES_MIN,
   RETENTION_MAX_DAYS,
@@ -46,14 +53,20 @@ function text(pattern: RegExp, allowed: string) {
 
 const flag = () => z.boolean('true or false');
 
+function listOf(item: z.ZodString, maximum: number) {
+  return z.array(item, `a list of at most ${maximum}`).max(maximum, `a list of at most ${maximum}`);
+}
+
 /** An object that knows all its settings: one that it does not know is a mistake, most often of spelling. */
 function settings<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, `settings ${Object.keys(shape).join(', ')}`);
 }
 
-const queueSettings = settings({
+const queueShape = {
   /** How long a received message stays hidden from other consumers; 60 to 43200, dev 60, prod 120. */
   visibilityTimeoutSeconds: whole(VISIBILITY_TIMEOUT_MIN_SECONDS, VISIBILITY_TIMEOUT_MAX_SECONDS),
+  /** How long every message waits before it can be received; 0 to 900, default 0. */
+  deliveryDelaySeconds: whole(0, DELIVERY_DELAY_MAX_SECONDS),
   /** How long a message waits for a worker before SQS drops it; 1 to 14, default 4. */
   retentionDays: whole(1, RETENTION_MAX_DAYS),
   /** How long a dead letter waits for a person; `retentionDays` to 14, default 14. */
@@ -61,19 +74,38 @@ const queueSettings = settings({
   /** How often a message is received before it becomes a dead letter; 4 to 1000, default 5. */
   maxReceiveCount: whole(RECEIVES_MIN, RECEIVES_MAX),
   /** The largest message that the queue takes; 1024 to 1048576, default 1048576. */
-  maximumMessageSizeBytes: whole(1024, MESSAGE_SIZE_MAX_BYTES),
+  maximumMessageSizeBytes: whole(MESSAGE_SIZE_MIN_BYTES, MESSAGE_SIZE_MAX_BYTES),
   /** How long SQS uses a data key before it asks KMS for another; 1 to 1440, dev 60 (cheaper), prod 5 (a key withdrawn works sooner). */
   dataKeyReuseMinutes: whole(1, 1440),
-}).superRefine((queue, context) => {
-  // A dead letter on a standard queue keeps its age: a shorter retention would drop it as it arrives.
-  if (queue.deadLetterRetentionDays < queue.retentionDays) {
-    context.addIssue({
-      code: 'custom',
-      path: ['deadLetterRetentionDays'],
-      message: `${queue.retentionDays} (retentionDays) to ${RETENTION_MAX_DAYS}`,
-    });
-  }
-});
+  /** Other accounts that may send here; at most 40, default none. */
+  producerAccountIds: listOf(text(ACCOUNT_ID, ACCOUNT_ID_ALLOWED), PRODUCERS_MAX),
+  /** Organizations whose accounts may send here; at most 40, default none. */
+  producerOrganizationIds: listOf(text(ORGANIZATION_ID, ORGANIZATION_ID_ALLOWED), PRODUCERS_MAX),
+};
+
+const fifoQueueShape = {
+  ...queueShape,
+  /** Whether throughput and duplicates are counted by message group, SQS's high-throughput mode; default true. */
+  highThroughput: flag(),
+  /** Whether the hash of the body stands for a deduplication id that is missing; default false. */
+  contentBasedDeduplication: flag(),
+};
+
+/** A dead letter on a standard queue keeps its age: a shorter retention would drop it as it arrives. */
+function checkRetention(
+  queue: { readonly retentionDays: number; readonly deadLetterRetentionDays: number },
+  context: z.core.$RefinementCtx,
+): void {
+  if (queue.deadLetterRetentionDays >= queue.retentionDays) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['deadLetterRetentionDays'],
+    message: `${queue.retentionDays} (retentionDays) to ${RETENTION_MAX_DAYS}`,
+  });
+}
+
+const queueSettings = settings(queueShape).superRefine(checkRetention);
+const fifoQueueSettings = settings(fifoQueueShape).superRefine(checkRetention);
 
 const fleetSettings = settings({
   /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
@@ -140,7 +172,7 @@ const stageSettings = settings({
     /** The standard queue that every order goes to. */
     orders: queueSettings,
     /** The FIFO queue that carries each customer's orders in order. */
-    ledger: queueSettings,
+    ledger: fifoQueueSettings,
   }),
   /** The worker fleets, one per queue. */
   fleets: settings({
@@ -158,6 +190,7 @@ const stageSettings = settings({
 });
 
 export type QueueSettings = z.infer<typeof queueSettings>;
+export type FifoQueueSettings = z.infer<typeof fifoQueueSettings>;
 export type FleetSettings = z.infer<typeof fleetSettings>;
 export type DatabaseSettings = z.infer<typeof databaseSettings>;
 export type NetworkSettings = z.infer<typeof networkSettings>;
@@ -170,11 +203,15 @@ export interface StageConfiguration extends StageSettings {
 }
 
 const commonQueue = {
+  deliveryDelaySeconds: 0,
   retentionDays: 4,
   deadLetterRetentionDays: 14,
   maxReceiveCount: 5,
   maximumMessageSizeBytes: MESSAGE_SIZE_MAX_BYTES,
+  producerAccountIds: [],
+  producerOrganizationIds: [],
 };
+const fifo = { highThroughput: true, contentBasedDeduplication: false };
 const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, dataKeyReuseMinutes: 60 };
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
@@ -199,7 +236,7 @@ const prodFleet: FleetSettings = {
 
 const stages = {
   dev: {
-    queues: { orders: devQueue, ledger: devQueue },
+    queues: { orders: devQueue, ledger: { ...devQueue, ...fifo } },
     fleets: { orders: devFleet, ledger: devFleet },
     database: {
       instanceClass: 'db.t4g.micro',
@@ -214,7 +251,7 @@ const stages = {
     queueRemovalPolicy: 'destroy',
   },
   prod: {
-    queues: { orders: prodQueue, ledger: prodQueue },
+    queues: { orders: prodQueue, ledger: { ...prodQueue, ...fifo } },
     fleets: { orders: prodFleet, ledger: prodFleet },
     database: {
       instanceClass: 'db.m7g.large',

@@ -5,19 +5,39 @@
  * dead-letter queue, which CloudFormation can only do when one of the two names is known beforehand.
  */
 import { ArnFormat, Duration, type RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
+import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import type { ProducerBucket } from './bucket-notifications.ts';
+import { QueueAccess } from './queue-access.ts';
 import {
+  DATA_KEY_REUSE_MAX_SECONDS,
+  DATA_KEY_REUSE_MIN_SECONDS,
+  DELIVERY_DELAY_MAX_SECONDS,
   MESSAGE_SIZE_MAX_BYTES,
+  MESSAGE_SIZE_MIN_BYTES,
   QUEUE_NAME_MAX_CHARACTERS,
+  RECEIVE_DEADLINE_SECONDS,
   RECEIVE_WAIT_SECONDS,
   RECEIVES_MAX,
   RECEIVES_MIN,
   RETENTION_MAX_DAYS,
+  RETENTION_MIN_SECONDS,
+  VISIBILITY_TIMEOUT_MAX_SECONDS,
   VISIBILITY_TIMEOUT_MIN_SECONDS,
 } from './queue-limits.ts';
+import {
+  acceptBucket,
+  acceptRule,
+  acceptTopic,
+  type BucketProducerOptions,
+  type ProducerTarget,
+  type RuleProducerOptions,
+  type TopicProducerOptions,
+} from './queue-producers.ts';
 
 export interface WorkQueueProps {
   /**
@@ -36,33 +56,64 @@ export interface WorkQueueProps {
   readonly encryptionKey: kms.IKey;
 
   /**
-   * Whether messages of one group stay in order.
-   *
-   * Deduplication ids come from the producer, never from the content: two equal orders are two orders. Limits
-   * hold per message group, which is SQS's high-throughput mode and costs nothing.
+   * Whether messages of one group stay in order; the dead-letter queue is FIFO too, because SQS moves to no other.
    *
    * @default false
    */
   readonly fifo?: boolean;
 
   /**
-   * How long a received message stays hidden from other consumers.
+   * Whether a FIFO queue counts throughput and duplicates by message group, which is SQS's high-throughput mode.
+   *
+   * One switch for two settings: SQS takes either without the other, and then gives low throughput without a word.
+   * Without it, a deduplication id may come once in all groups together, and the whole queue takes 300 calls a second.
+   *
+   * @default true, because it costs nothing and a group of its own is all that order asks for; FIFO only
+   */
+  readonly highThroughput?: boolean;
+
+  /**
+   * Whether a FIFO queue takes the hash of the body for a deduplication id that is missing.
+   *
+   * @default false, because two equal orders are two orders: ids come from the producer; FIFO only
+   */
+  readonly contentBasedDeduplication?: boolean;
+
+  /**
+   * How long a received message stays hidden from other consumers, at most 12 hours.
    *
    * At least 60 seconds: a receive may take 26 of them, and extensions that hang need the rest.
    *
-   * @default 120 seconds
+   * @default 120 seconds, so that what a worker held when it ended comes again soon, and a pause of the network does not
+   * end a lease
    */
   readonly visibilityTimeout?: Duration;
 
   /**
-   * How long a message waits for a consumer before SQS drops it.
+   * How long a consumer may take that does not extend its leases, such as a Lambda function.
    *
-   * @default 4 days
+   * The visibility timeout has to hold it and the receive before it, or messages would come again while they are handled.
+   *
+   * @default none: consumers extend their leases as long as they need, as the workers here do
+   */
+  readonly handlerTimeout?: Duration;
+
+  /**
+   * How long every message waits before it can be received, at most 15 minutes.
+   *
+   * @default none, because work is to be done
+   */
+  readonly deliveryDelay?: Duration;
+
+  /**
+   * How long a message waits for a consumer before SQS drops it, 1 minute to 14 days.
+   *
+   * @default 4 days, which outlasts a long weekend and leaves ten more as a dead letter
    */
   readonly retentionPeriod?: Duration;
 
   /**
-   * How long a dead letter waits for a person; at least `retentionPeriod`, because a dead letter keeps its age.
+   * How long a dead letter waits for a person; `retentionPeriod` to 14 days, because a dead letter keeps its age.
    *
    * @default 14 days, the longest that SQS keeps anything
    */
@@ -73,69 +124,83 @@ export interface WorkQueueProps {
    *
    * With fewer, a message that ends its worker takes others with it: it is handled alone from its third receive on.
    *
-   * @default 5
+   * @default 5, one more than that takes
    */
   readonly maxReceiveCount?: number;
 
   /**
-   * The largest message that the queue takes, 1024 to 1048576 bytes.
+   * The largest message that the queue takes, attributes included, 1024 to 1048576 bytes.
    *
-   * @default 1048576 bytes
+   * @default 1048576 bytes: a message is one order, however long it is
    */
   readonly maximumMessageSizeBytes?: number;
 
   /**
    * How long SQS uses a data key before it asks KMS for another, 1 minute to 24 hours.
    *
-   * Longer is cheaper; shorter makes a key that was withdrawn work sooner.
+   * Longer is cheaper, by three calls of KMS for a producer and a consumer each time; shorter makes a key that was
+   * withdrawn work sooner.
    *
-   * @default 5 minutes
+   * @default 5 minutes, as SQS has it
    */
   readonly dataKeyReuse?: Duration;
 
   /**
-   * What becomes of both queues when they leave the stack.
+   * What becomes of both queues and their policies when they leave the stack.
    *
    * @default RemovalPolicy.DESTROY
    */
   readonly removalPolicy?: RemovalPolicy;
 }
 
-export class WorkQueue extends Construct {
+export class WorkQueue extends Construct implements ProducerTarget {
   readonly queue: sqs.Queue;
   readonly deadLetterQueue: sqs.Queue;
   readonly visibilityTimeout: Duration;
+  readonly contentBasedDeduplication: boolean;
   readonly #encryptionKey: kms.IKey;
 
   constructor(scope: Construct, id: string, props: WorkQueueProps) {
     super(scope, id);
-    const suffix = props.fifo === true ? '.fifo' : '';
+    const isFifo = props.fifo === true;
+    const suffix = isFifo ? '.fifo' : '';
     const queueName = `${props.queueName}${suffix}`;
     const deadLetterQueueName = `${props.queueName}-dlq${suffix}`;
     const visibilityTimeout = props.visibilityTimeout ?? Duration.seconds(120);
     const retentionPeriod = props.retentionPeriod ?? Duration.days(4);
     const deadLetterRetentionPeriod = props.deadLetterRetentionPeriod ?? Duration.days(RETENTION_MAX_DAYS);
-    this.#checkName(props.queueName, deadLetterQueueName);
     const maxReceiveCount = props.maxReceiveCount ?? 5;
-    this.#checkTimes(visibilityTimeout, retentionPeriod, deadLetterRetentionPeriod);
-    this.#checkReceives(maxReceiveCount);
+    const dataKeyReuse = props.dataKeyReuse ?? Duration.minutes(5);
+    const maxMessageSizeBytes = props.maximumMessageSizeBytes ?? MESSAGE_SIZE_MAX_BYTES;
+    this.contentBasedDeduplication = props.contentBasedDeduplication === true;
+    this.#checkName(props.queueName, deadLetterQueueName);
+    this.#checkFifo(props);
+    this.#checkVisibility(visibilityTimeout, props.handlerTimeout);
+    this.#checkRetention(retentionPeriod, deadLetterRetentionPeriod);
+    this.#checkDuration('deliveryDelay', props.deliveryDelay, 0, DELIVERY_DELAY_MAX_SECONDS);
+    this.#checkDuration('dataKeyReuse', dataKeyReuse, DATA_KEY_REUSE_MIN_SECONDS, DATA_KEY_REUSE_MAX_SECONDS);
+    this.#checkWhole('maxReceiveCount', maxReceiveCount, RECEIVES_MIN, RECEIVES_MAX);
+    this.#checkWhole('maximumMessageSizeBytes', maxMessageSizeBytes, MESSAGE_SIZE_MIN_BYTES, MESSAGE_SIZE_MAX_BYTES);
 
     const common: sqs.QueueProps = {
       encryption: sqs.QueueEncryption.KMS,
       encryptionMasterKey: props.encryptionKey,
-      dataKeyReuse: props.dataKeyReuse ?? Duration.minutes(5),
+      dataKeyReuse,
       enforceSSL: true,
-      maxMessageSizeBytes: props.maximumMessageSizeBytes ?? MESSAGE_SIZE_MAX_BYTES,
+      maxMessageSizeBytes,
       ...(props.removalPolicy === undefined ? {} : { removalPolicy: props.removalPolicy }),
-      ...(props.fifo === true ? fifoProps : {}),
+      ...(isFifo ? { fifo: true, ...((props.highThroughput ?? true) ? highThroughputProps : {}) } : {}),
     };
     this.deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', {
       ...common,
       queueName: deadLetterQueueName,
       retentionPeriod: deadLetterRetentionPeriod,
       visibilityTimeout,
+      // Workers give their copies an id, and SQS keeps the one that a message has.
+      ...(isFifo ? { contentBasedDeduplication: false } : {}),
       // Whoever drains it by hand or by a script should not pay for empty answers either.
       receiveMessageWaitTime: Duration.seconds(RECEIVE_WAIT_SECONDS),
+      // What is moved here from another queue could not be told from what belongs here, nor be moved back.
       redriveAllowPolicy: {
         redrivePermission: sqs.RedrivePermission.BY_QUEUE,
         sourceQueues: [this.#namedQueue('Source', queueName)],
@@ -146,12 +211,57 @@ export class WorkQueue extends Construct {
       queueName,
       retentionPeriod,
       visibilityTimeout,
+      ...(isFifo ? { contentBasedDeduplication: this.contentBasedDeduplication } : {}),
+      ...(props.deliveryDelay === undefined ? {} : { deliveryDelay: props.deliveryDelay }),
       receiveMessageWaitTime: Duration.seconds(RECEIVE_WAIT_SECONDS),
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount },
     });
     if (props.removalPolicy !== undefined) this.#keepPolicies(props.removalPolicy);
     this.visibilityTimeout = visibilityTimeout;
     this.#encryptionKey = props.encryptionKey;
+  }
+
+  /**
+   * Lets whatever another account allows to send here, such as `111122223333`.
+   *
+   * That account's own policies have to allow it too, for the queue and for the key.
+   */
+  acceptFromAccount(accountId: string): void {
+    QueueAccess.of(this.queue).admitAccount(accountId);
+  }
+
+  /**
+   * Lets whatever any account of an organization allows to send here, such as `o-a1b2c3d4e5`.
+   *
+   * A service that sends on behalf of a resource is no principal of an organization: accept that resource by itself.
+   */
+  acceptFromOrganization(organizationId: string): void {
+    QueueAccess.of(this.queue).admitOrganization(organizationId);
+  }
+
+  /**
+   * Has a bucket send a message here for every event of its objects; standard queues only.
+   *
+   * The first message is S3's own test, `s3:TestEvent`. A bucket of another stack must have no notifications there,
+   * unless the feature flag `@aws-cdk/aws-s3:keepNotificationInImportedBucket` is on: each stack would undo the other's.
+   */
+  acceptFromBucket(bucket: ProducerBucket, options: BucketProducerOptions = {}): void {
+    acceptBucket(this, bucket, options);
+  }
+
+  /** Subscribes the queue to a topic; a FIFO queue to FIFO topics only. */
+  acceptFromTopic(topic: sns.ITopic, options: TopicProducerOptions = {}): sns.Subscription {
+    return acceptTopic(this, topic, options);
+  }
+
+  /**
+   * Has a rule send the events that it matches here; a FIFO queue needs `messageGroupId` and content-based deduplication.
+   *
+   * A rule of another stack is deployed before the queue is: what it matches until then goes nowhere. An imported rule is
+   * let in only, and gets its target where it is made.
+   */
+  acceptFromRule(rule: events.IRule, options: RuleProducerOptions = {}): void {
+    acceptRule(this, rule, options);
   }
 
   /** Lets `grantee` send to the queue, and nothing else. */
@@ -222,12 +332,33 @@ export class WorkQueue extends Construct {
     }
   }
 
-  #checkTimes(visibilityTimeout: Duration, retentionPeriod: Duration, deadLetterRetentionPeriod: Duration): void {
-    if (visibilityTimeout.toSeconds() < VISIBILITY_TIMEOUT_MIN_SECONDS) {
+  #checkFifo({ fifo, highThroughput, contentBasedDeduplication }: WorkQueueProps): void {
+    if (fifo === true) return;
+    for (const [field, value] of Object.entries({ highThroughput, contentBasedDeduplication })) {
+      if (value === true) throw new Error(`${this.node.path}: ${field} is true; allowed: true on a FIFO queue only`);
+    }
+  }
+
+  #checkVisibility(visibilityTimeout: Duration, handlerTimeout: Duration | undefined): void {
+    const seconds = visibilityTimeout.toSeconds();
+    if (seconds < VISIBILITY_TIMEOUT_MIN_SECONDS || seconds > VISIBILITY_TIMEOUT_MAX_SECONDS) {
       throw new Error(
-        `${this.node.path}: visibilityTimeout is ${visibilityTimeout.toSeconds()} s; allowed: at least ${VISIBILITY_TIMEOUT_MIN_SECONDS} s, since a receive may take 26 s of it`,
+        `${this.node.path}: visibilityTimeout is ${seconds} s; allowed: at least ${VISIBILITY_TIMEOUT_MIN_SECONDS} s, since a receive may take ${RECEIVE_DEADLINE_SECONDS} s of it, and at most ${VISIBILITY_TIMEOUT_MAX_SECONDS} s`,
       );
     }
+    if (handlerTimeout === undefined) return;
+    const needed = RECEIVE_DEADLINE_SECONDS + handlerTimeout.toSeconds();
+    if (seconds < needed) {
+      throw new Error(
+        `${this.node.path}: visibilityTimeout is ${seconds} s; allowed: at least ${needed} s, the handlerTimeout of ${handlerTimeout.toSeconds()} s and the ${RECEIVE_DEADLINE_SECONDS} s that a receive may take`,
+      );
+    }
+  }
+
+  #checkRetention(retentionPeriod: Duration, deadLetterRetentionPeriod: Duration): void {
+    const longest = Duration.days(RETENTION_MAX_DAYS).toSeconds();
+    this.#checkDuration('retentionPeriod', retentionPeriod, RETENTION_MIN_SECONDS, longest);
+    this.#checkDuration('deadLetterRetentionPeriod', deadLetterRetentionPeriod, RETENTION_MIN_SECONDS, longest);
     if (deadLetterRetentionPeriod.toSeconds() < retentionPeriod.toSeconds()) {
       throw new Error(
         `${this.node.path}: deadLetterRetentionPeriod is ${deadLetterRetentionPeriod.toSeconds()} s; allowed: at least the retentionPeriod of ${retentionPeriod.toSeconds()} s, because a dead letter keeps its age`,
@@ -235,19 +366,23 @@ export class WorkQueue extends Construct {
     }
   }
 
-  #checkReceives(maxReceiveCount: number): void {
-    if (maxReceiveCount < RECEIVES_MIN || maxReceiveCount > RECEIVES_MAX) {
-      throw new Error(
-        `${this.node.path}: maxReceiveCount is ${maxReceiveCount}; allowed: ${RECEIVES_MIN} to ${RECEIVES_MAX}`,
-      );
+  #checkDuration(field: string, value: Duration | undefined, minimum: number, maximum: number): void {
+    if (value === undefined) return;
+    const seconds = value.toSeconds();
+    if (seconds < minimum || seconds > maximum) {
+      throw new Error(`${this.node.path}: ${field} is ${seconds} s; allowed: ${minimum} to ${maximum} s`);
+    }
+  }
+
+  #checkWhole(field: string, value: number, minimum: number, maximum: number): void {
+    if (!Number.isInteger(value) || value < minimum || value > maximum) {
+      throw new Error(`${this.node.path}: ${field} is ${value}; allowed: ${minimum} to ${maximum}`);
     }
   }
 }
 
-/** SQS takes either of the last two without the other, and then gives low throughput without a word. */
-const fifoProps: sqs.QueueProps = {
-  fifo: true,
-  contentBasedDeduplication: false,
+/** SQS takes either without the other, and then gives low throughput without a word. */
+const highThroughputProps: sqs.QueueProps = {
   deduplicationScope: sqs.DeduplicationScope.MESSAGE_GROUP,
   fifoThroughputLimit: sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
 };

@@ -3,7 +3,7 @@ import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import type { QueueSettings, StageSettings } from '../config.ts';
-import { WorkQueue } from '../constructs/work-queue.ts';
+import { WorkQueue, type WorkQueueProps } from '../constructs/work-queue.ts';
 
 export interface MessagingStackProps extends StackProps {
   /** Name of the stage; part of the queues' names. */
@@ -15,6 +15,8 @@ export interface MessagingStackProps extends StackProps {
   /** What becomes of queues and key when the stack is deleted. */
   readonly queueRemovalPolicy: StageSettings['queueRemovalPolicy'];
 }
+
+type FifoProps = Pick<WorkQueueProps, 'fifo' | 'highThroughput' | 'contentBasedDeduplication'>;
 
 export class MessagingStack extends Stack {
   readonly orders: WorkQueue;
@@ -28,12 +30,13 @@ export class MessagingStack extends Stack {
       enableKeyRotation: true,
       removalPolicy,
     });
-    const workQueue = (id: string, name: string, queue: QueueSettings, fifo: boolean) =>
-      new WorkQueue(this, id, {
+    const workQueue = (id: string, name: string, queue: QueueSettings, fifo: FifoProps = {}) => {
+      const built = new WorkQueue(this, id, {
         queueName: `sluice-${props.stage}-${name}`,
         encryptionKey,
-        fifo,
+        ...fifo,
         visibilityTimeout: Duration.seconds(queue.visibilityTimeoutSeconds),
+        deliveryDelay: Duration.seconds(queue.deliveryDelaySeconds),
         retentionPeriod: Duration.days(queue.retentionDays),
         deadLetterRetentionPeriod: Duration.days(queue.deadLetterRetentionDays),
         maxReceiveCount: queue.maxReceiveCount,
@@ -41,9 +44,18 @@ export class MessagingStack extends Stack {
         dataKeyReuse: Duration.minutes(queue.dataKeyReuseMinutes),
         removalPolicy,
       });
-    this.orders = workQueue('Orders', 'orders', props.queues.orders, false);
+      for (const accountId of queue.producerAccountIds) built.acceptFromAccount(accountId);
+      for (const organizationId of queue.producerOrganizationIds) built.acceptFromOrganization(organizationId);
+      return built;
+    };
+    const { orders, ledger } = props.queues;
+    this.orders = workQueue('Orders', 'orders', orders);
     // A customer's entries stay in order: one message group per customer.
-    this.ledger = workQueue('Ledger', 'ledger', props.queues.ledger, true);
+    this.ledger = workQueue('Ledger', 'ledger', ledger, {
+      fifo: true,
+      highThroughput: ledger.highThroughput,
+      contentBasedDeduplication: ledger.contentBasedDeduplication,
+    });
 
     this.#outputs('Orders', this.orders);
     this.#outputs('Ledger', this.ledger);

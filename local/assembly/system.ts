@@ -50,9 +50,9 @@ export function readSystem(stacks: readonly AssemblyStack[], servers: Servers): 
 
 function knownOn(servers: Servers): KnownResources {
   return {
-    ref: (type, properties) => {
+    ref: (type, properties, stack, logicalId) => {
       if (type === 'AWS::SQS::Queue') return queueUrl(servers, queueNameOf(properties));
-      return undefined;
+      return producerArn(servers, type, 'Ref', `${stack.stackName}-${logicalId}`);
     },
     attribute: (type, attribute, properties, stack, logicalId) => {
       if (type === 'AWS::SQS::Queue' && attribute === 'Arn') {
@@ -63,6 +63,8 @@ function knownOn(servers: Servers): KnownResources {
       if (type === 'AWS::KMS::Key' && attribute === 'Arn') {
         return `arn:aws:kms:${servers.region}:${servers.accountId}:key/${stack.stackName}-${logicalId}`;
       }
+      const arn = producerArn(servers, type, attribute, `${stack.stackName}-${logicalId}`);
+      if (arn !== undefined) return arn;
       if (type !== 'AWS::RDS::DBInstance') return undefined;
       if (attribute === 'Endpoint.Address') return servers.databaseHost;
       if (attribute === 'Endpoint.Port') return String(servers.databasePort);
@@ -73,6 +75,22 @@ function knownOn(servers: Servers): KnownResources {
       return undefined;
     },
   };
+}
+
+/** Who else sends to a queue stands in its policy, which is stored with it; here there are none of them. */
+function producerArn(servers: Servers, type: string, attribute: string, name: string): string | undefined {
+  const { region, accountId } = servers;
+  switch (`${type} ${attribute}`) {
+    case 'AWS::SNS::Topic Ref':
+    case 'AWS::SNS::Topic TopicArn':
+      return `arn:aws:sns:${region}:${accountId}:${name}`;
+    case 'AWS::Events::Rule Arn':
+      return `arn:aws:events:${region}:${accountId}:rule/${name}`;
+    case 'AWS::S3::Bucket Arn':
+      return `arn:aws:s3:::${name.toLowerCase()}`;
+    default:
+      return undefined;
+  }
 }
 
 export function queueUrl(servers: Servers, queueName: string): string {

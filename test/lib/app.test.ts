@@ -67,7 +67,7 @@ describe('the validation of templates', () => {
         },
         { validate: true },
       );
-    expect(broken).toThrow(/validation/i);
+    expect(broken).toThrow("RedrivePolicy: Source queue type 'FIFO' does not match destination queue type 'standard'");
   });
 });
 

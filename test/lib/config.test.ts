@@ -39,6 +39,10 @@ describe('a configuration', () => {
     ['queues.orders.maxReceiveCount', 1_001, 'is 1001; allowed: 4 to 1000'],
     ['queues.orders.maximumMessageSizeBytes', 1_048_577, 'is 1048577; allowed: 1024 to 1048576'],
     ['queues.orders.dataKeyReuseMinutes', 1441, 'is 1441; allowed: 1 to 1440'],
+    ['queues.orders.maximumMessageSizeBytes', 1_023, 'is 1023; allowed: 1024 to 1048576'],
+    ['queues.orders.deliveryDelaySeconds', 901, 'is 901; allowed: 0 to 900'],
+    ['queues.ledger.highThroughput', 1, 'is 1; allowed: true or false'],
+    ['queues.ledger.contentBasedDeduplication', undefined, 'is missing; allowed: true or false'],
     ['fleets.orders.instanceType', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type such as t4g.micro'],
     ['fleets.orders.minimum', 0, 'is 0; allowed: 1 to 100'],
     ['fleets.orders.minimum', 3, 'is 3; allowed: 1 to 2 (maximum)'],
@@ -62,6 +66,26 @@ describe('a configuration', () => {
   ])('whose %s is %p is refused with field, value and what is allowed', (field, value, problem) => {
     const expected = `stage dev: ${field} ${problem}`;
     expect(problemsOf(devWith(field, value)).slice(0, expected.length)).toBe(expected);
+  });
+
+  test.each([
+    ['producerAccountIds', '1234', '12 digits, such as 111122223333'],
+    ['producerOrganizationIds', 'o-1', 'o- and 10 to 32 lower-case letters and digits, such as o-a1b2c3d4e5'],
+  ])('whose %s hold %p is refused with its place', (field, id, allowed) => {
+    const good = field === 'producerAccountIds' ? '111122223333' : 'o-a1b2c3d4e5';
+    expect(problemsOf(devWith(`queues.orders.${field}`, [good]))).toBe('none');
+    expect(problemsOf(devWith(`queues.orders.${field}`, [good, id]))).toBe(
+      `stage dev: queues.orders.${field}.1 is "${id}"; allowed: ${allowed}`,
+    );
+    expect(problemsOf(devWith(`queues.orders.${field}`, Array(41).fill(good)))).toMatch(
+      new RegExp(`^stage dev: queues.orders.${field} is .*; allowed: a list of at most 40$`),
+    );
+  });
+
+  test('whose standard queue has a setting of FIFO queues is refused', () => {
+    expect(problemsOf(devWith('queues.orders.contentBasedDeduplication', true))).toMatch(
+      /^stage dev: queues.orders.contentBasedDeduplication is not a setting; allowed: visibilityTimeoutSeconds, /,
+    );
   });
 
   test('whose database could grow by less than a tenth is refused', () => {

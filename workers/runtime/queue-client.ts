@@ -28,8 +28,8 @@ export const MESSAGE_BYTES_MAX = 1_048_576;
 /** SQS's longest: the fewest empty receives. */
 export const LONG_POLL_SECONDS = 20;
 /** A long poll answers within 20 s; the rest is the network's. */
-const RECEIVE_DEADLINE_MS = 26_000;
-const CALL_DEADLINE_MS = 10_000;
+export const RECEIVE_DEADLINE_MS = 26_000;
+export const CALL_DEADLINE_MS = 10_000;
 
 export interface ReceivedMessage {
   readonly messageId: string;
