@@ -40,10 +40,15 @@ describe('a configuration', () => {
     ['queues.orders.maximumMessageSizeBytes', 1_048_577, 'is 1048577; allowed: 1024 to 1048576'],
     ['queues.orders.dataKeyReuseMinutes', 1441, 'is 1441; allowed: 1 to 1440'],
     ['fleets.orders.instanceType', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type such as t4g.micro'],
-    ['fleets.orders.minimum', 0, 'is 0; allowed: 1 to 100'],
-    ['fleets.orders.minimum', 3, 'is 3; allowed: 1 to 2 (maximum)'],
+    ['fleets.orders.minimum', -1, 'is -1; allowed: 0 to 100'],
+    ['fleets.orders.minimum', 3, 'is 3; allowed: 0 to 2 (maximum)'],
+    ['fleets.orders.maximum', 0, 'is 0; allowed: 1 to 100'],
     ['fleets.orders.maximum', 101, 'is 101; allowed: 1 to 100'],
-    ['fleets.orders.backlogPerInstanceMessages', 1, 'is 1; allowed: 10 to 1000000'],
+    ['fleets.orders.acceptableLatencySeconds', 59, 'is 59; allowed: 60 to 86400'],
+    ['fleets.orders.acceptableLatencySeconds', 86_401, 'is 86401; allowed: 60 to 86400'],
+    ['fleets.orders.messagesPerSecondPerInstance', 0, 'is 0; allowed: 0.001 to 100000'],
+    ['fleets.orders.messagesPerSecondPerInstance', '2683', 'is "2683"; allowed: a number, 0.001 to 100000'],
+    ['fleets.ledger.messagesPerSecondPerInstance', 100_001, 'is 100001; allowed: 0.001 to 100000'],
     ['fleets.orders.rootVolumeGib', 4, 'is 4; allowed: 8 to 100'],
     ['fleets.orders.drainSeconds', 10, 'is 10; allowed: 25 to 900'],
     ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
@@ -62,6 +67,16 @@ describe('a configuration', () => {
   ])('whose %s is %p is refused with field, value and what is allowed', (field, value, problem) => {
     const expected = `stage dev: ${field} ${problem}`;
     expect(problemsOf(devWith(field, value)).slice(0, expected.length)).toBe(expected);
+  });
+
+  test('whose fleet works off less than one message within its latency is refused', () => {
+    expect(problemsOf(devWith('fleets.orders.messagesPerSecondPerInstance', 0.01))).toBe(
+      "stage dev: fleets.orders.acceptableLatencySeconds is 60; allowed: at least one message's time, 100 at messagesPerSecondPerInstance 0.01",
+    );
+  });
+
+  test('whose fleet may be empty is valid', () => {
+    expect(problemsOf(devWith('fleets.orders.minimum', 0))).toBe('none');
   });
 
   test('whose database could grow by less than a tenth is refused', () => {
