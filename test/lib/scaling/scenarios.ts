@@ -48,6 +48,16 @@ export const scenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'a burst of nearly seven targets adds one at once, and seven are there within three minutes',
+    instances: 2,
+    minutes: (target) => [...quiet(5), ...during(30, 6.9 * target, target)],
+    sizes: [
+      [2, 5],
+      [3, 2],
+      [7, 28],
+    ],
+  },
+  {
     name: 'a backlog that three instances can take adds one and no more, however long it lasts',
     instances: 2,
     minutes: (target) => [...quiet(5), ...during(40, 2.9 * target, target)],
@@ -153,6 +163,16 @@ export const scenariosFromZero: readonly Scenario[] = [
     sizes: [
       [0, 5],
       [4, 10],
+    ],
+  },
+  {
+    name: 'a burst behind the first message is answered before the first instance runs',
+    instances: 0,
+    minutes: (target) => [...quiet(5), ...during(1, 1, undefined), ...during(8, 10 * target, undefined)],
+    sizes: [
+      [0, 5],
+      [1, 1],
+      [4, 8],
     ],
   },
   {

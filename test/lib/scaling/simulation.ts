@@ -25,6 +25,11 @@ export interface Minute {
   readonly group?: false;
 }
 
+/** What CloudWatch or EC2 Auto Scaling would refuse, or answer in a way that nobody meant. */
+export class ScalingMistake extends Error {
+  override readonly name = 'ScalingMistake';
+}
+
 /** From the decision until an instance takes work. */
 const LAUNCH_MINUTES = 2;
 /** CloudWatch looks further back than an alarm's periods for points that exist. */
@@ -32,6 +37,8 @@ const EXTRA_POINTS = 2;
 const TRACKING_OUT_MINUTES = 3;
 const TRACKING_IN_MINUTES = 15;
 const TRACKING_IN_SHARE = 0.9;
+/** So that a third of a backlog, times three, is no more than the backlog. */
+const ROUNDING = 1e-9;
 
 type Series = Point[];
 
@@ -68,7 +75,7 @@ export function simulate(
       }
     }
     for (const [{ target, scaleInDisabled }, series] of trackingSeries) {
-      const fitting = Math.ceil(((newest(series) ?? 0) * inService) / target);
+      const fitting = Math.ceil(((newest(series) ?? 0) * inService) / target - ROUNDING);
       if (allOf(series, TRACKING_OUT_MINUTES, (value) => value > target)) wanted.push(Math.max(fitting, desired));
       const quiet = allOf(series, TRACKING_IN_MINUTES, (value) => value < target * TRACKING_IN_SHARE);
       if (!scaleInDisabled && quiet) wanted.push(Math.min(fitting, desired));
@@ -106,13 +113,14 @@ function pointsOf(
 /** The value of the one query that returns its data. A metric that nobody reports is missing. */
 function pointOfQueries(queries: readonly MetricQuery[], points: ReadonlyMap<string, Point>): Point {
   const returned = queries.filter((query) => query.returned);
-  if (returned.length !== 1) throw new Error(`${returned.length} queries return data; exactly one has to`);
+  if (returned.length !== 1) throw new ScalingMistake(`${returned.length} queries return data; exactly one has to`);
   const pointOf = (id: string): Point => {
     const query = queries.find((candidate) => candidate.id === id);
-    if (query === undefined) throw new Error(`metric math refers to ${id}, which is no query beside it`);
+    if (query === undefined) throw new ScalingMistake(`metric math refers to ${id}, which is no query beside it`);
     const { source } = query;
     if ('expression' in source) return evaluateMetricMath(source.expression, pointOf);
-    if (source.periodSeconds !== 60) throw new Error(`${id} has a period of ${source.periodSeconds} s; allowed: 60`);
+    if (source.periodSeconds !== 60)
+      throw new ScalingMistake(`${id} has a period of ${source.periodSeconds} s; allowed: 60`);
     return points.get(source.metric);
   };
   return pointOf(returned[0]!.id);
@@ -135,7 +143,7 @@ function compares(comparison: string, value: number, threshold: number): boolean
   if (comparison === 'GreaterThanThreshold') return value > threshold;
   if (comparison === 'LessThanOrEqualToThreshold') return value <= threshold;
   if (comparison === 'LessThanThreshold') return value < threshold;
-  throw new Error(`the comparison ${comparison} is not known here`);
+  throw new ScalingMistake(`the comparison ${comparison} is not known here`);
 }
 
 /** Above the threshold a step has its lower bound, below it its upper one. */
@@ -145,7 +153,7 @@ function adjustmentAt(steps: readonly Step[], distance: number, alarm: ScalingAl
     above ? lower <= distance && distance < upper : lower < distance && distance <= upper,
   );
   if (found.length !== 1) {
-    throw new Error(
+    throw new ScalingMistake(
       `${alarm.id}: ${distance} from the threshold lies in ${found.length} steps; exactly one has to take it`,
     );
   }
