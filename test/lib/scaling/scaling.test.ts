@@ -25,7 +25,7 @@ const stages = [
 type Replacement = (templates: string) => string;
 
 /** The name under which the messaging stack hands out the name of a queue. */
-const queueOutput = (name: string) => new RegExp(`ExportsOutputFnGetAtt${name}Queue\\w+`);
+const queueOutput = (name: string) => new RegExp(`ExportsOutputFnGetAtt${name}Queue[0-9A-F]{8}QueueName\\w+`);
 
 const fleets = [
   { fleet: 'orders', queue: 'orders' },
