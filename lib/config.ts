@@ -7,6 +7,14 @@
 import { isIPv4 } from 'node:net';
 import { z } from 'zod';
 import {
+  ACCEPTABLE_LATENCY_MAX_SECONDS,
+  ACCEPTABLE_LATENCY_MIN_SECONDS,
+  backlogPerInstanceMessages,
+  INSTANCE_RATE_MAX_MESSAGES_PER_SECOND,
+  INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
+} from './constructs/backlog-target.ts';
+import { connectionProblem } from './constructs/connection-budget.ts';
+import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,
   DELIVERY_DELAY_MAX_SECONDS,
@@ -41,6 +49,11 @@ const PRIVATE_RANGE_ALLOWED = 'a private IPv4 range with a prefix of /16 to /22,
 function whole(minimum: number, maximum: number) {
   const allowed = minimum === maximum ? String(minimum) : `${minimum} to ${maximum}`;
   return z.int(`a whole number, ${allowed}`).min(minimum, allowed).max(maximum, allowed);
+}
+
+function rate(minimum: number, maximum: number) {
+  const allowed = `${minimum} to ${maximum}`;
+  return z.number(`a number, ${allowed}`).min(minimum, allowed).max(maximum, allowed);
 }
 
 function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
@@ -110,12 +123,32 @@ const fifoQueueSettings = settings(fifoQueueShape).superRefine(checkRetention);
 const fleetSettings = settings({
   /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
   instanceType: text(/^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance type such as t4g.micro'),
-  /** The fewest instances, also when nothing is to do; 1 to 100, dev 1, prod 2. */
-  minimum: whole(1, 100),
-  /** The most instances that a backlog can ask for; `minimum` to 100, dev 2, prod 10. */
+  /**
+   * The fewest instances, also when nothing is to do; 0 to 100, dev 1, prod 2.
+   *
+   * With 0 the fleet starts at the first visible message; SQS reports that up to 15 minutes late on a queue that
+   * nobody has used for six hours.
+   */
+  minimum: whole(0, 100),
+  /** The most instances that a backlog can ask for; `minimum` to 100 and what the database serves, dev 2, prod 10. */
   maximum: whole(1, 100),
-  /** The visible messages that call for one more instance; 10 to 1000000, dev 1000, prod 5000. */
-  backlogPerInstanceMessages: whole(10, 1_000_000),
+  /**
+   * How long a message may wait before the fleet grows; 60 to 86400, default 60.
+   *
+   * Take it from what those who send expect, and measure what they get: `dwellSeconds` of the workers' metric lines is
+   * the wait from the sending to the commit. What is shorter than the minute that CloudWatch counts and the minutes that
+   * an instance starts is kept by `minimum`, not by growing.
+   */
+  acceptableLatencySeconds: whole(ACCEPTABLE_LATENCY_MIN_SECONDS, ACCEPTABLE_LATENCY_MAX_SECONDS),
+  /**
+   * The messages that one instance works off in a second; 0.001 to 100000, default 2683.
+   *
+   * To measure it, let a backlog form that lasts for some minutes, keep the fleet's size, and divide the sum of the
+   * queue's `NumberOfMessagesDeleted` in such a minute by 60 and by the instances. The default is half of the 5,367 that
+   * two workers of docs/performance.md committed, one row and one key a message, on two cores of an AMD EPYC with
+   * PostgreSQL beside them: a real write on a small instance does less, and a figure too high lets messages wait longer.
+   */
+  messagesPerSecondPerInstance: rate(INSTANCE_RATE_MIN_MESSAGES_PER_SECOND, INSTANCE_RATE_MAX_MESSAGES_PER_SECOND),
   /** The size of the encrypted root volume; 8 to 100, default 8. */
   rootVolumeGib: whole(8, 100),
   /** How long a worker that is told to stop may take for what it holds; 25 to 900, default 60. */
@@ -124,7 +157,14 @@ const fleetSettings = settings({
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
 }).superRefine((fleet, context) => {
   if (fleet.minimum > fleet.maximum) {
-    context.addIssue({ code: 'custom', path: ['minimum'], message: `1 to ${fleet.maximum} (maximum)` });
+    context.addIssue({ code: 'custom', path: ['minimum'], message: `0 to ${fleet.maximum} (maximum)` });
+  }
+  if (backlogPerInstanceMessages(fleet.acceptableLatencySeconds, fleet.messagesPerSecondPerInstance) < 1) {
+    context.addIssue({
+      code: 'custom',
+      path: ['acceptableLatencySeconds'],
+      message: `at least one message's time, ${Math.ceil(1 / fleet.messagesPerSecondPerInstance)} at messagesPerSecondPerInstance ${fleet.messagesPerSecondPerInstance}`,
+    });
   }
 });
 
@@ -187,6 +227,10 @@ const stageSettings = settings({
   network: networkSettings,
   /** What becomes of the queues and their key when the stack is deleted; dev destroy, prod retain. */
   queueRemovalPolicy: oneOf(['destroy', 'retain']),
+}).superRefine(({ fleets, database }, context) => {
+  const maxima = Object.fromEntries(Object.entries(fleets).map(([name, { maximum }]) => [name, maximum]));
+  const message = connectionProblem(database.instanceClass, maxima);
+  if (message !== undefined) context.addIssue({ code: 'custom', path: ['database', 'instanceClass'], message });
 });
 
 export type QueueSettings = z.infer<typeof queueSettings>;
@@ -215,11 +259,12 @@ const fifo = { highThroughput: true, contentBasedDeduplication: false };
 const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, dataKeyReuseMinutes: 60 };
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
+const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
 const devFleet: FleetSettings = {
   instanceType: 't4g.micro',
   minimum: 1,
   maximum: 2,
-  backlogPerInstanceMessages: 1000,
+  ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
   logLevel: 'info',
@@ -228,7 +273,7 @@ const prodFleet: FleetSettings = {
   instanceType: 'm7g.medium',
   minimum: 2,
   maximum: 10,
-  backlogPerInstanceMessages: 5000,
+  ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
   logLevel: 'info',

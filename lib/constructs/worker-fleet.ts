@@ -8,10 +8,12 @@
  */
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
+import { backlogPerInstanceMessages } from './backlog-target.ts';
 import { scaleOnBacklog } from './fleet-scaling.ts';
 import { fleetUserData } from './fleet-user-data.ts';
 import type { PostgresStore } from './postgres-store.ts';
@@ -49,14 +51,26 @@ export interface WorkerFleetProps {
   /** Type of the instances; Graviton, because the image is arm64. */
   readonly instanceType: ec2.InstanceType;
 
-  /** The fewest instances, also when there is nothing to do; at least 1. */
+  /**
+   * The fewest instances, also when there is nothing to do.
+   *
+   * With 0 the fleet starts at the first visible message. A queue that nobody has used for six hours is reported up to
+   * a quarter of an hour late: 0 is for work that can wait as long.
+   */
   readonly minimum: number;
 
-  /** The most instances that a backlog can ask for; at least `minimum`. */
+  /** The most instances that a backlog can ask for; at least `minimum`, and at least 1. */
   readonly maximum: number;
 
-  /** Visible messages that call for one more instance. */
-  readonly backlogPerInstanceMessages: number;
+  /** How long a message may wait before the fleet grows. */
+  readonly acceptableLatency: Duration;
+
+  /**
+   * Messages that one instance works off in a second, as measured.
+   *
+   * Together with `acceptableLatency` it says how many messages may wait for each instance; one at least.
+   */
+  readonly messagesPerSecondPerInstance: number;
 
   /**
    * Size of the encrypted root volume, in GiB.
@@ -85,9 +99,17 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   readonly role: iam.Role;
   readonly grantPrincipal: iam.IPrincipal;
   readonly connections: ec2.Connections;
+  /** Visible messages that may wait for each instance before the fleet grows. */
+  readonly backlogPerInstanceMessages: number;
+  /** Visible messages for each instance: what the fleet grows on. */
+  readonly backlogPerInstance: cloudwatch.IMetric;
 
   constructor(scope: Construct, id: string, props: WorkerFleetProps) {
     super(scope, id);
+    this.backlogPerInstanceMessages = backlogPerInstanceMessages(
+      props.acceptableLatency.toSeconds(),
+      props.messagesPerSecondPerInstance,
+    );
     this.#check(props);
 
     const bundle = workerBundle(this, 'Bundle', props.entry);
@@ -96,21 +118,27 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     const securityGroup = this.#securityGroup(props);
     this.connections = securityGroup.connections;
     this.autoScalingGroup = this.#group(props, this.#launchTemplate(props, bundle, securityGroup));
-    scaleOnBacklog(this, {
+    this.backlogPerInstance = scaleOnBacklog(this, {
       autoScalingGroup: this.autoScalingGroup,
       queue: props.workQueue.queue,
-      backlogPerInstanceMessages: props.backlogPerInstanceMessages,
+      backlogPerInstanceMessages: this.backlogPerInstanceMessages,
+      leavesZero: props.minimum === 0,
     });
   }
 
   #check(props: WorkerFleetProps): void {
     const { minimum, maximum } = props;
-    if (!Number.isInteger(minimum) || minimum < 1) {
-      throw new Error(`${this.node.path}: minimum is ${minimum}; allowed: a whole number, at least 1`);
+    if (!Number.isInteger(minimum) || minimum < 0) {
+      throw new Error(`${this.node.path}: minimum is ${minimum}; allowed: a whole number, at least 0`);
     }
-    if (!Number.isInteger(maximum) || maximum < minimum) {
+    if (!Number.isInteger(maximum) || maximum < Math.max(minimum, 1)) {
       throw new Error(
-        `${this.node.path}: maximum is ${maximum}; allowed: a whole number, at least minimum, ${minimum}`,
+        `${this.node.path}: maximum is ${maximum}; allowed: a whole number, at least 1 and at least minimum, ${minimum}`,
+      );
+    }
+    if (!(this.backlogPerInstanceMessages >= 1)) {
+      throw new Error(
+        `${this.node.path}: acceptableLatency is ${props.acceptableLatency.toSeconds()} s and messagesPerSecondPerInstance ${props.messagesPerSecondPerInstance}; allowed: at least one message within the latency`,
       );
     }
     if (props.instanceType.architecture !== ec2.InstanceArchitecture.ARM_64) {

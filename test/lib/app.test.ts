@@ -75,7 +75,7 @@ describe('a configuration that differs', () => {
   test('reaches the templates', () => {
     const { stage, ...candidate } = structuredClone(configurationOf('dev'));
     candidate.queues.ledger.visibilityTimeoutSeconds = 900;
-    candidate.fleets.orders.maximum = 7;
+    candidate.fleets.orders.maximum = 5;
     candidate.database.allocatedStorageGib = 40;
     candidate.queueRemovalPolicy = 'retain';
 
@@ -85,7 +85,7 @@ describe('a configuration that differs', () => {
     const values = (type: string, property: string) =>
       resources.filter((resource) => resource.type === type).map(({ properties }) => properties[property]);
     expect(values('AWS::SQS::Queue', 'VisibilityTimeout')).toEqual([60, 60, 900, 900]);
-    expect(values('AWS::AutoScaling::AutoScalingGroup', 'MaxSize')).toEqual(['7', '2']);
+    expect(values('AWS::AutoScaling::AutoScalingGroup', 'MaxSize')).toEqual(['5', '2']);
     expect(values('AWS::RDS::DBInstance', 'AllocatedStorage')).toEqual(['40']);
   });
 });

@@ -44,10 +44,15 @@ describe('a configuration', () => {
     ['queues.ledger.highThroughput', 1, 'is 1; allowed: true or false'],
     ['queues.ledger.contentBasedDeduplication', undefined, 'is missing; allowed: true or false'],
     ['fleets.orders.instanceType', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type such as t4g.micro'],
-    ['fleets.orders.minimum', 0, 'is 0; allowed: 1 to 100'],
-    ['fleets.orders.minimum', 3, 'is 3; allowed: 1 to 2 (maximum)'],
+    ['fleets.orders.minimum', -1, 'is -1; allowed: 0 to 100'],
+    ['fleets.orders.minimum', 3, 'is 3; allowed: 0 to 2 (maximum)'],
+    ['fleets.orders.maximum', 0, 'is 0; allowed: 1 to 100'],
     ['fleets.orders.maximum', 101, 'is 101; allowed: 1 to 100'],
-    ['fleets.orders.backlogPerInstanceMessages', 1, 'is 1; allowed: 10 to 1000000'],
+    ['fleets.orders.acceptableLatencySeconds', 59, 'is 59; allowed: 60 to 86400'],
+    ['fleets.orders.acceptableLatencySeconds', 86_401, 'is 86401; allowed: 60 to 86400'],
+    ['fleets.orders.messagesPerSecondPerInstance', 0, 'is 0; allowed: 0.001 to 100000'],
+    ['fleets.orders.messagesPerSecondPerInstance', '2683', 'is "2683"; allowed: a number, 0.001 to 100000'],
+    ['fleets.ledger.messagesPerSecondPerInstance', 100_001, 'is 100001; allowed: 0.001 to 100000'],
     ['fleets.orders.rootVolumeGib', 4, 'is 4; allowed: 8 to 100'],
     ['fleets.orders.drainSeconds', 10, 'is 10; allowed: 25 to 900'],
     ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
@@ -86,6 +91,16 @@ describe('a configuration', () => {
     expect(problemsOf(devWith('queues.orders.contentBasedDeduplication', true))).toMatch(
       /^stage dev: queues.orders.contentBasedDeduplication is not a setting; allowed: visibilityTimeoutSeconds, /,
     );
+  });
+
+  test('whose fleet works off less than one message within its latency is refused', () => {
+    expect(problemsOf(devWith('fleets.orders.messagesPerSecondPerInstance', 0.01))).toBe(
+      "stage dev: fleets.orders.acceptableLatencySeconds is 60; allowed: at least one message's time, 100 at messagesPerSecondPerInstance 0.01",
+    );
+  });
+
+  test('whose fleet may be empty is valid', () => {
+    expect(problemsOf(devWith('fleets.orders.minimum', 0))).toBe('none');
   });
 
   test('whose database could grow by less than a tenth is refused', () => {

@@ -278,21 +278,6 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
       // A desired capacity would undo at every deploy what a backlog has asked for.
       expect(properties).not.toHaveProperty('DesiredCapacity');
     });
-
-    test('that grow on what is visible, and shrink on what is visible or in flight for 15 minutes', () => {
-      const alarms = of('AWS::CloudWatch::Alarm').map(({ properties }) => ({
-        metrics: [...valuesIn(properties)].filter(({ key }) => key === 'MetricName').map(({ value }) => value),
-        periods: [...valuesIn(properties)].filter(({ key }) => key === 'Period').map(({ value }) => value),
-        minutes: properties.EvaluationPeriods,
-      }));
-      const grows = { metrics: ['ApproximateNumberOfMessagesVisible'], periods: [60], minutes: 1 };
-      const shrinks = {
-        metrics: ['ApproximateNumberOfMessagesVisible', 'ApproximateNumberOfMessagesNotVisible'],
-        periods: [60, 60],
-        minutes: 15,
-      };
-      expect(alarms).toEqual([grows, shrinks, grows, shrinks]);
-    });
   });
 });
 

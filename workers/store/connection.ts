@@ -12,8 +12,11 @@ import pg from 'pg';
 import { z } from 'zod';
 import { RenewedPool } from './renewed-pool.ts';
 
-/** One for each batch that is written at once, and one for reasons and probes, which must not wait behind them. */
-const CONNECTIONS_MAX = 4;
+/**
+ * One for each batch that is written at once, and one for reasons and probes, which must not wait behind them. What the
+ * database has to serve is counted with it, in lib/constructs/connection-budget.ts.
+ */
+export const CONNECTIONS_MAX = 4;
 const CONNECT_MS_MAX = 5_000;
 /** One batch takes milliseconds: a statement that takes ten seconds is stuck. */
 const STATEMENT_MS_MAX = 10_000;

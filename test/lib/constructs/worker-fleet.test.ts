@@ -36,7 +36,8 @@ function addFleet(app: App, props: Partial<WorkerFleetProps>): void {
     instanceType: new ec2.InstanceType('t4g.micro'),
     minimum: 1,
     maximum: 4,
-    backlogPerInstanceMessages: 1000,
+    acceptableLatency: Duration.seconds(100),
+    messagesPerSecondPerInstance: 10,
     ...props,
   });
 }
@@ -48,9 +49,8 @@ describe('a worker fleet', () => {
     template.resourceCountIs('AWS::AutoScaling::AutoScalingGroup', 1);
   });
 
-  test('adds 1 instance from 1000 visible messages, 2 from 4000, 4 from 10000', () => {
+  test('adds 1 instance from 1000 visible messages for each, 2 from 4000, 4 from 10000', () => {
     template.hasResourceProperties('AWS::CloudWatch::Alarm', {
-      MetricName: 'ApproximateNumberOfMessagesVisible',
       ComparisonOperator: 'GreaterThanOrEqualToThreshold',
       Threshold: 1000,
     });
@@ -64,9 +64,16 @@ describe('a worker fleet', () => {
     });
   });
 
-  test('takes 1 instance away while at most 100 messages are left', () => {
+  test('tracks 1000 visible messages for each instance, and never shrinks by that', () => {
+    template.hasResourceProperties('AWS::AutoScaling::ScalingPolicy', {
+      PolicyType: 'TargetTrackingScaling',
+      TargetTrackingConfiguration: { TargetValue: 1000, DisableScaleIn: true },
+    });
+  });
+
+  test('takes 1 instance away while fewer than 100 messages are left for each', () => {
     template.hasResourceProperties('AWS::CloudWatch::Alarm', {
-      ComparisonOperator: 'LessThanOrEqualToThreshold',
+      ComparisonOperator: 'LessThanThreshold',
       Threshold: 100,
     });
     template.hasResourceProperties('AWS::AutoScaling::ScalingPolicy', {
@@ -86,11 +93,26 @@ describe('a worker fleet', () => {
   });
 
   test.each<[string, Partial<WorkerFleetProps>, string]>([
-    ['no instance at all', { minimum: 0 }, 'stack/Fleet: minimum is 0; allowed: a whole number, at least 1'],
+    ['fewer instances than none', { minimum: -1 }, 'stack/Fleet: minimum is -1; allowed: a whole number, at least 0'],
+    [
+      'no instance at all',
+      { minimum: 0, maximum: 0 },
+      'stack/Fleet: maximum is 0; allowed: a whole number, at least 1 and at least minimum, 0',
+    ],
     [
       'a maximum below the minimum',
       { minimum: 3, maximum: 2 },
-      'stack/Fleet: maximum is 2; allowed: a whole number, at least minimum, 3',
+      'stack/Fleet: maximum is 2; allowed: a whole number, at least 1 and at least minimum, 3',
+    ],
+    [
+      'a latency within which no message is worked off',
+      { messagesPerSecondPerInstance: 0.001 },
+      'stack/Fleet: acceptableLatency is 100 s and messagesPerSecondPerInstance 0.001; allowed: at least one message',
+    ],
+    [
+      'a rate that is no number',
+      { messagesPerSecondPerInstance: Number.NaN },
+      'stack/Fleet: acceptableLatency is 100 s and messagesPerSecondPerInstance NaN; allowed: at least one message',
     ],
     [
       'instances that cannot run the image',
