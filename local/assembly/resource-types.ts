@@ -19,6 +19,8 @@ export const NEEDS_AWS: Readonly<Record<string, string>> = {
   'AWS::AutoScaling::LifecycleHook': 'processes get SIGTERM directly',
   'AWS::CDK::Metadata': 'describes the app to AWS',
   'AWS::CloudWatch::Alarm': 'there is no CloudWatch',
+  'AWS::CloudWatch::CompositeAlarm': 'there is no CloudWatch',
+  'AWS::CloudWatch::Dashboard': 'there is no CloudWatch',
   'AWS::EC2::EIP': 'there is no network to build',
   'AWS::EC2::FlowLog': 'there is no network to build',
   'AWS::EC2::InternetGateway': 'there is no network to build',
@@ -42,6 +44,9 @@ export const NEEDS_AWS: Readonly<Record<string, string>> = {
   'AWS::Logs::LogGroup': 'logs are files of the run',
   'AWS::RDS::DBParameterGroup': 'settings for one machine instead',
   'AWS::RDS::DBSubnetGroup': 'there is no network to build',
+  'AWS::SNS::Subscription': 'no alarm tells anybody',
+  'AWS::SNS::Topic': 'no alarm tells anybody',
+  'AWS::SNS::TopicPolicy': 'no alarm tells anybody',
   'AWS::SecretsManager::Secret': 'the password is made for the run',
 };
 

@@ -13,6 +13,7 @@ const fleet: FleetDescription = {
   entry: 'index.mjs',
   bundleBucket: 'bundles',
   bundleKey: 'abc.zip',
+  logGroupName: '/sluice/dev/orders',
   minimum: 1,
   maximum: 4,
   drainSeconds: 60,
