@@ -155,6 +155,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         [['kms:Decrypt', 'kms:GenerateDataKey'], expect.stringContaining('GetAttQueueKey')],
         [['secretsmanager:GetSecretValue'], expect.stringContaining('MasterUserSecret')],
         [['s3:GetObject'], expect.stringMatching(/cdk-hnb659fds-assets.*\/[0-9a-f]{64}\.zip/)],
+        [['logs:CreateLogStream', 'logs:PutLogEvents'], expect.stringContaining(`GetAtt":["${id}FleetLogGroup`)],
       ]);
     });
   });
@@ -251,6 +252,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         'FLEET_ENTRY',
         'FLEET_BUNDLE_BUCKET',
         'FLEET_BUNDLE_KEY',
+        'FLEET_LOG_GROUP',
         'FLEET_MINIMUM',
         'FLEET_MAXIMUM',
         'AWS_REGION',
@@ -280,7 +282,8 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
     });
 
     test('that grow on what is visible, and shrink on what is visible or in flight for 15 minutes', () => {
-      const alarms = of('AWS::CloudWatch::Alarm').map(({ properties }) => ({
+      const scaling = of('AWS::CloudWatch::Alarm').filter(({ stack }) => stack.endsWith('-compute'));
+      const alarms = scaling.map(({ properties }) => ({
         metrics: [...valuesIn(properties)].filter(({ key }) => key === 'MetricName').map(({ value }) => value),
         periods: [...valuesIn(properties)].filter(({ key }) => key === 'Period').map(({ value }) => value),
         minutes: properties.EvaluationPeriods,

@@ -180,6 +180,13 @@ describe.each(stageNames)('in stage %s', (stage) => {
       expect(wrong).toEqual([]);
     });
 
+    test.each(workers)('of %s is told by the name that its fleet has', (worker) => {
+      const entry = readFileSync(new URL(`../../workers/${worker}/main.ts`, import.meta.url), 'utf8');
+      expect(entry).toContain(`await runWorker({\n  name: '${worker}',\n`);
+      const { STAGE } = fleets.find(({ variables }) => variables.FLEET_NAME === worker)!.variables;
+      expect(STAGE).toBe(stage);
+    });
+
     test('of a group is one that the group reports', () => {
       for (const { properties } of of('AWS::AutoScaling::AutoScalingGroup')) {
         // Without names it reports all of them.

@@ -29,6 +29,7 @@ describe('the variables of a fleet', () => {
       ['FLEET_ENTRY', 'index.mjs'],
       ['FLEET_BUNDLE_BUCKET', 'bundles'],
       ['FLEET_BUNDLE_KEY', 'abc.zip'],
+      ['FLEET_LOG_GROUP', '/sluice/dev/orders'],
       ['FLEET_MINIMUM', '1'],
       ['FLEET_MAXIMUM', '4'],
       ['DRAIN_SECONDS', '60'],
