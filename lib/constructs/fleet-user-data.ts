@@ -11,7 +11,7 @@
  * Holds always: the script refers to every variable, and to nothing that is not one.
  */
 import { Fn } from 'aws-cdk-lib';
-import { LOG_AGENT_PACKAGES, LOG_UNIT_LINES, logAgentScript } from './log-agent.ts';
+import { LOG_AGENT_PACKAGES, LOG_UNIT_LINES, LOG_UNIT_ORDER, logAgentScript } from './log-agent.ts';
 
 export interface FleetDescription {
   /** Name of the fleet: lower-case letters, digits and hyphens, a letter first. */
@@ -122,6 +122,7 @@ function workerUnit(fleet: FleetDescription): string {
 Description=Sluice worker \${FLEET_NAME}, one of \${FLEET_MINIMUM} to \${FLEET_MAXIMUM} instances
 Wants=network-online.target
 After=network-online.target
+${LOG_UNIT_ORDER}
 # Restart for as long as it takes: a database may be away for hours.
 StartLimitIntervalSec=0
 

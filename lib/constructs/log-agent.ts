@@ -30,6 +30,9 @@ export const LOG_AGENT_PACKAGES = ['amazon-cloudwatch-agent', 'logrotate'] as co
 export const LOG_UNIT_LINES = `StandardOutput=append:${WORKER_LOG_FILE}
 StandardError=inherit`;
 
+/** What starts after the agent stops before it: the last lines of a drain leave the instance too. */
+export const LOG_UNIT_ORDER = 'After=amazon-cloudwatch-agent.service';
+
 /**
  * The agent's configuration; the name of the group is a variable of the fleet.
  *

@@ -289,6 +289,14 @@ describe.each(stageNames)('in stage %s', (stage) => {
       expect(order.map((part) => script.indexOf(part))).not.toContain(-1);
     });
 
+    test.each(fleets)(
+      'leave the instance to the last one, since its agent stops after it: $template.id',
+      ({ script }) => {
+        const unit = fileIn(script, '/etc/systemd/system/sluice-worker.service');
+        expect(unit).toMatch(/^After=(.* )?amazon-cloudwatch-agent\.service$/m);
+      },
+    );
+
     test.each(fleets)('are cut off before they fill the disk: $template.id', ({ script }) => {
       const unit = fileIn(script, '/etc/systemd/system/sluice-worker.service');
       const file = /^StandardOutput=append:(\S+)$/m.exec(unit)?.[1];
