@@ -115,7 +115,28 @@ describe.each(stageNames)('in stage %s', (stage) => {
   const workers = fleets.map(({ variables }) => String(variables.FLEET_NAME));
   const telling = alarms.filter((alarm) => dutyOf(alarm) === 'tells');
 
+  /** The fleet whose launch template a group has. */
+  function fleetOf(group: Resource): unknown {
+    const { LaunchTemplateId: id } = z
+      .looseObject({ LaunchTemplateId: z.unknown() })
+      .parse(group.properties.LaunchTemplate);
+    return fleets.find(({ template }) => template === referred(group.stack, id))?.variables.FLEET_NAME;
+  }
+
   describe('an alarm', () => {
+    test('is as strict as the configuration says', () => {
+      const { watching, database, fleets: sizes } = configurationOf(stage);
+      const thresholds = (kind: string) =>
+        alarms
+          .filter(({ properties }) => String(properties.AlarmName).endsWith(kind))
+          .map((each) => each.properties.Threshold);
+      expect(thresholds('messages-wait-too-long')).toEqual(workers.map(() => watching.ageObjectiveSeconds));
+      expect(thresholds('database-storage-runs-out')).toEqual([(database.allocatedStorageGib * 1024 ** 3) / 20]);
+      // Four connections a pool, twice while instances are replaced, and ten others.
+      const instances = sizes.orders.maximum + sizes.ledger.maximum;
+      expect(thresholds('database-connections-run-out')).toEqual([instances * 8 + 10]);
+    });
+
     test.each(alarms)('scales, tells a person, or is a part of one that does: $id', (alarm) => {
       expect(dutyOf(alarm)).not.toBe('does nothing');
     });
@@ -185,6 +206,26 @@ describe.each(stageNames)('in stage %s', (stage) => {
       expect(entry).toContain(`await runWorker({\n  name: '${worker}',\n`);
       const { STAGE } = fleets.find(({ variables }) => variables.FLEET_NAME === worker)!.variables;
       expect(STAGE).toBe(stage);
+    });
+
+    test.each(workers)('of what %s is made of, and of nothing else, is looked at for it', (worker) => {
+      const ofWorker = used.filter(({ where, stack }) => {
+        const { AlarmName, DashboardName = AlarmName } = named(stack, where)!.properties;
+        return stack.endsWith('-monitoring') && String(DashboardName).startsWith(`sluice-${stage}-${worker}`);
+      });
+      const about = ofWorker.map(({ stack, dimensions }) => {
+        const { QueueName: queue, AutoScalingGroupName: group, worker: name } = dimensions;
+        if (queue !== undefined) return referred(stack, queue)?.properties.QueueName;
+        return group === undefined ? name : fleetOf(referred(stack, group)!);
+      });
+      const suffix = about.some((each) => String(each).endsWith('.fifo')) ? '.fifo' : '';
+      const queueName = `sluice-${stage}-${worker}`;
+      expect([...new Set(about)].sort()).toEqual([worker, `${queueName}${suffix}`, `${queueName}-dlq${suffix}`].sort());
+      const letters = ofWorker.filter(({ where }) => /DeadLettersWait/.test(where));
+      expect(
+        letters.map(({ stack, dimensions }) => referred(stack, dimensions.QueueName)?.properties.QueueName),
+      ).toEqual(letters.map(() => `${queueName}-dlq${suffix}`));
+      expect(letters.length).toBeGreaterThan(0);
     });
 
     test('of a group is one that the group reports', () => {
