@@ -44,9 +44,9 @@ export const NEEDS_AWS: Readonly<Record<string, string>> = {
   'AWS::Logs::LogGroup': 'logs are files of the run',
   'AWS::RDS::DBParameterGroup': 'settings for one machine instead',
   'AWS::RDS::DBSubnetGroup': 'there is no network to build',
-  'AWS::SNS::Subscription': 'no alarm tells anybody',
-  'AWS::SNS::Topic': 'no alarm tells anybody',
-  'AWS::SNS::TopicPolicy': 'no alarm tells anybody',
+  'AWS::SNS::Subscription': 'there is no SNS',
+  'AWS::SNS::Topic': 'there is no SNS',
+  'AWS::SNS::TopicPolicy': 'nothing is forbidden',
   'AWS::SecretsManager::Secret': 'the password is made for the run',
 };
 
