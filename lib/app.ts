@@ -1,6 +1,8 @@
 /**
  * The stacks of one stage, cut by lifecycle: what changes together is deployed together.
  *
+ *   monitoring ──▶ all of these but the network
+ *
  *   compute ──▶ data ──▶ network
  *      │  └────────────────▲
  *      └────▶ messaging
@@ -13,6 +15,7 @@ import type { StageConfiguration } from './config.ts';
 import { ComputeStack } from './stacks/compute-stack.ts';
 import { DataStack } from './stacks/data-stack.ts';
 import { MessagingStack } from './stacks/messaging-stack.ts';
+import { MonitoringStack } from './stacks/monitoring-stack.ts';
 import { NetworkStack } from './stacks/network-stack.ts';
 
 export interface Stacks {
@@ -20,9 +23,10 @@ export interface Stacks {
   readonly data: DataStack;
   readonly messaging: MessagingStack;
   readonly compute: ComputeStack;
+  readonly monitoring: MonitoringStack;
 }
 
-/** Builds the four stacks of `configuration` into `app`. */
+/** Builds the stacks of `configuration` into `app`. */
 export function buildApp(app: App, configuration: StageConfiguration): Stacks {
   const { stage } = configuration;
   const name = (part: string) => `sluice-${stage}-${part}`;
@@ -46,9 +50,20 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     description: `Sluice ${stage}: the worker fleets`,
     stage,
     fleets: configuration.fleets,
+    logRetentionDays: configuration.watching.workerLogRetentionDays,
     network,
     messaging,
     store: data.store,
   });
-  return { network, data, messaging, compute };
+  const monitoring = new MonitoringStack(app, name('monitoring'), {
+    description: `Sluice ${stage}: alarms and dashboards`,
+    stage,
+    watching: configuration.watching,
+    database: configuration.database,
+    fleets: configuration.fleets,
+    messaging,
+    compute,
+    store: data.store,
+  });
+  return { network, data, messaging, compute, monitoring };
 }

@@ -40,6 +40,8 @@ const DRAIN_MIN_SECONDS = 25;
 const DRAIN_MAX_SECONDS = 900;
 /** RDS refuses a storage ceiling closer than this to what it starts with. */
 const STORAGE_CEILING_RATIO = 1.1;
+/** What CloudWatch Logs keeps, for no other number of days: up to ten years. */
+const LOG_RETENTIONS_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653] as const;
 /** RFC 1918; no wider than a VPC may be, no narrower than its six subnets need. */
 const PRIVATE_RANGE = /^(10\.\d+|172\.(1[6-9]|2\d|3[01])|192\.168)\.\d+\.\d+\/(1[6-9]|2[0-2])$/;
 const PRIVATE_RANGE_ALLOWED = 'a private IPv4 range with a prefix of /16 to /22, such as 10.60.0.0/16';
@@ -58,6 +60,10 @@ function rate(minimum: number, maximum: number) {
 
 function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
   return z.enum(values, `one of ${values.join(', ')}`);
+}
+
+function logRetentionDays() {
+  return z.literal([...LOG_RETENTIONS_DAYS], `one of ${LOG_RETENTIONS_DAYS.join(', ')}`);
 }
 
 function text(pattern: RegExp, allowed: string) {
@@ -206,6 +212,22 @@ const networkSettings = settings({
   natGateways: whole(1, 2),
 });
 
+/** The mail programs of a team; a larger circle subscribes to the topic by itself. */
+const ALARM_EMAILS_MAX = 10;
+
+const watchingSettings = settings({
+  /** How long a message may wait at the worst before a person is told; 60 to 86400, dev 1800, prod 600. */
+  ageObjectiveSeconds: whole(60, 86_400),
+  /** How long the workers' lines are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
+  workerLogRetentionDays: logRetentionDays(),
+  /** Who gets a mail of every alarm; at most 10 addresses, default none. */
+  alarmEmails: z
+    .array(z.email('an e-mail address'), 'a list of e-mail addresses')
+    .max(ALARM_EMAILS_MAX, `at most ${ALARM_EMAILS_MAX} addresses`),
+  /** Where docs/operations.md is read, without an anchor; it stands in every alarm. */
+  runbook: text(/^[^\s#"'\\]{1,200}$/, 'an address or a path without an anchor, such as docs/operations.md'),
+});
+
 const stageSettings = settings({
   /** The work queues, each with its dead-letter queue. */
   queues: settings({
@@ -225,6 +247,8 @@ const stageSettings = settings({
   database: databaseSettings,
   /** The VPC that fleets and database live in. */
   network: networkSettings,
+  /** What is told to whom. */
+  watching: watchingSettings,
   /** What becomes of the queues and their key when the stack is deleted; dev destroy, prod retain. */
   queueRemovalPolicy: oneOf(['destroy', 'retain']),
 }).superRefine(({ fleets, database }, context) => {
@@ -238,6 +262,7 @@ export type FifoQueueSettings = z.infer<typeof fifoQueueSettings>;
 export type FleetSettings = z.infer<typeof fleetSettings>;
 export type DatabaseSettings = z.infer<typeof databaseSettings>;
 export type NetworkSettings = z.infer<typeof networkSettings>;
+export type WatchingSettings = z.infer<typeof watchingSettings>;
 export type StageSettings = z.infer<typeof stageSettings>;
 
 /** Everything that the stacks of one stage are built from. */
@@ -279,6 +304,10 @@ const prodFleet: FleetSettings = {
   logLevel: 'info',
 };
 
+const commonWatching = { alarmEmails: [], runbook: 'docs/operations.md' };
+const devWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 1800, workerLogRetentionDays: 7 };
+const prodWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 600, workerLogRetentionDays: 90 };
+
 const stages = {
   dev: {
     queues: { orders: devQueue, ledger: { ...devQueue, ...fifo } },
@@ -293,6 +322,7 @@ const stages = {
       removalPolicy: 'destroy',
     },
     network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 1 },
+    watching: devWatching,
     queueRemovalPolicy: 'destroy',
   },
   prod: {
@@ -308,6 +338,7 @@ const stages = {
       removalPolicy: 'snapshot',
     },
     network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 2 },
+    watching: prodWatching,
     queueRemovalPolicy: 'retain',
   },
 } satisfies Record<string, StageSettings>;

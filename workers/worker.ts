@@ -33,7 +33,8 @@ export async function runWorker<Payload>(definition: WorkerDefinition<Payload>):
     const configuration = readConfiguration(process.env);
     const { logLevel: level, stage } = configuration;
     log = pino({ level, base: { worker: definition.name, stage } }, output);
-    const telemetry = new Telemetry(definition.name, (line) => output.write(`${line}\n`), realSurroundings.monotonicMs);
+    const writeLine = (line: string) => output.write(`${line}\n`);
+    const telemetry = new Telemetry(definition.name, writeLine, realSurroundings.monotonicMs, stage);
     await consume(definition, configuration, telemetry, log);
     process.exit(EXIT_CODE_STOPPED);
   } catch (error) {

@@ -11,6 +11,7 @@
  * Holds always: the script refers to every variable, and to nothing that is not one.
  */
 import { Fn } from 'aws-cdk-lib';
+import { LOG_AGENT_PACKAGES, LOG_UNIT_LINES, LOG_UNIT_ORDER, logAgentScript } from './log-agent.ts';
 
 export interface FleetDescription {
   /** Name of the fleet: lower-case letters, digits and hyphens, a letter first. */
@@ -24,6 +25,9 @@ export interface FleetDescription {
 
   /** Key of the bundle in its bucket. */
   readonly bundleKey: string;
+
+  /** Log group that the worker's lines go to. */
+  readonly logGroupName: string;
 
   /** The fewest instances. */
   readonly minimum: number;
@@ -64,6 +68,7 @@ export function fleetVariables(fleet: FleetDescription): Record<string, string> 
     FLEET_ENTRY: fleet.entry,
     FLEET_BUNDLE_BUCKET: fleet.bundleBucket,
     FLEET_BUNDLE_KEY: fleet.bundleKey,
+    FLEET_LOG_GROUP: fleet.logGroupName,
     FLEET_MINIMUM: String(fleet.minimum),
     FLEET_MAXIMUM: String(fleet.maximum),
   };
@@ -87,7 +92,7 @@ set -euo pipefail
 # An instance that could not be set up must not pass for a worker: the group replaces one that is off.
 trap 'echo "sluice: setup failed at line $LINENO" >&2; shutdown --poweroff +${FAILED_SETUP_STAYS_MINUTES}' ERR
 
-dnf install --assumeyes --quiet nodejs24 unzip
+dnf install --assumeyes --quiet nodejs24 unzip ${LOG_AGENT_PACKAGES.join(' ')}
 
 useradd --system --user-group --no-create-home --shell /sbin/nologin sluice
 install --directory --mode 0755 /etc/sluice /opt/sluice '/opt/sluice/\${FLEET_NAME}'
@@ -102,6 +107,7 @@ cat > /etc/sluice/worker.env <<'END_OF_ENVIRONMENT'
 ${environmentLines.join('\n')}
 END_OF_ENVIRONMENT
 
+${logAgentScript()}
 cat > /etc/systemd/system/sluice-worker.service <<'END_OF_UNIT'
 ${workerUnit(fleet)}END_OF_UNIT
 
@@ -116,6 +122,7 @@ function workerUnit(fleet: FleetDescription): string {
 Description=Sluice worker \${FLEET_NAME}, one of \${FLEET_MINIMUM} to \${FLEET_MAXIMUM} instances
 Wants=network-online.target
 After=network-online.target
+${LOG_UNIT_ORDER}
 # Restart for as long as it takes: a database may be away for hours.
 StartLimitIntervalSec=0
 
@@ -126,6 +133,7 @@ Group=sluice
 EnvironmentFile=/etc/sluice/worker.env
 WorkingDirectory=/opt/sluice/\${FLEET_NAME}
 ExecStart=/usr/bin/node-24 /opt/sluice/\${FLEET_NAME}/\${FLEET_ENTRY}
+${LOG_UNIT_LINES}
 Restart=always
 RestartSec=${RESTART_DELAY_SECONDS}
 KillSignal=SIGTERM

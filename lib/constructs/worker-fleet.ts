@@ -19,6 +19,7 @@ import { fleetUserData } from './fleet-user-data.ts';
 import type { PostgresStore } from './postgres-store.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { BUNDLE_ENTRY, workerBundle } from './worker-bundle.ts';
+import { WorkerLog } from './worker-log.ts';
 import { WORKER_NODE_OPTIONS } from './worker-node-options.ts';
 
 /** From launch to the first message: boot, Node from the package repository, the bundle. */
@@ -92,6 +93,13 @@ export interface WorkerFleetProps {
    * @default info
    */
   readonly logLevel?: string;
+
+  /**
+   * Where the workers' lines and metrics go.
+   *
+   * @default a log group `/sluice/<stage>/<fleetName>` with a key of its own
+   */
+  readonly log?: WorkerLog;
 }
 
 export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConnectable {
@@ -103,6 +111,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   readonly backlogPerInstanceMessages: number;
   /** Visible messages for each instance: what the fleet grows on. */
   readonly backlogPerInstance: cloudwatch.IMetric;
+  readonly log: WorkerLog;
 
   constructor(scope: Construct, id: string, props: WorkerFleetProps) {
     super(scope, id);
@@ -113,6 +122,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     this.#check(props);
 
     const bundle = workerBundle(this, 'Bundle', props.entry);
+    this.log = props.log ?? new WorkerLog(this, 'Log', { logGroupName: `/sluice/${props.stage}/${props.fleetName}` });
     this.role = this.#workerRole(props, bundle);
     this.grantPrincipal = this.role;
     const securityGroup = this.#securityGroup(props);
@@ -162,6 +172,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
       }),
     );
+    this.log.grantWrite(role);
     return role;
   }
 
@@ -186,6 +197,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       entry: BUNDLE_ENTRY,
       bundleBucket: bundle.s3BucketName,
       bundleKey: bundle.s3ObjectKey,
+      logGroupName: this.log.logGroupName,
       minimum: props.minimum,
       maximum: props.maximum,
       drainSeconds: (props.drainTimeout ?? Duration.seconds(60)).toSeconds(),
@@ -199,7 +211,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         ...props.store.environment,
       },
     });
-    return new ec2.LaunchTemplate(this, 'LaunchTemplate', {
+    const launchTemplate = new ec2.LaunchTemplate(this, 'LaunchTemplate', {
       machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }),
       instanceType: props.instanceType,
       userData: ec2.UserData.custom(userData),
@@ -219,6 +231,9 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         },
       ],
     });
+    // Its lines have a place to go when the first instance boots.
+    launchTemplate.node.addDependency(this.log);
+    return launchTemplate;
   }
 
   /** The desired capacity stays unset: a deploy must not undo what a backlog asked for. */

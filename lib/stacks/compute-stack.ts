@@ -1,11 +1,13 @@
 /** The worker fleets: one per queue, all writing to the one database. */
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import type { FleetSettings, StageSettings } from '../config.ts';
+import type { FleetSettings, StageSettings, WatchingSettings } from '../config.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
 import type { WorkQueue } from '../constructs/work-queue.ts';
 import { WorkerFleet } from '../constructs/worker-fleet.ts';
+import { WorkerLog } from '../constructs/worker-log.ts';
 import type { MessagingStack } from './messaging-stack.ts';
 import type { NetworkStack } from './network-stack.ts';
 
@@ -15,6 +17,9 @@ export interface ComputeStackProps extends StackProps {
 
   /** One object per fleet. */
   readonly fleets: StageSettings['fleets'];
+
+  /** How long the workers' lines are kept. */
+  readonly logRetentionDays: WatchingSettings['workerLogRetentionDays'];
 
   /** Network that the instances are in. */
   readonly network: NetworkStack;
@@ -32,6 +37,11 @@ export class ComputeStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ComputeStackProps) {
     super(scope, id, props);
+    const logKey = new kms.Key(this, 'LogKey', {
+      description: `Log lines of the workers of sluice-${props.stage}`,
+      enableKeyRotation: true,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     const workerFleet = (id: string, fleetName: string, workQueue: WorkQueue, fleet: FleetSettings) =>
       new WorkerFleet(this, id, {
         fleetName,
@@ -49,6 +59,11 @@ export class ComputeStack extends Stack {
         rootVolumeGib: fleet.rootVolumeGib,
         drainTimeout: Duration.seconds(fleet.drainSeconds),
         logLevel: fleet.logLevel,
+        log: new WorkerLog(this, `${id}Log`, {
+          logGroupName: `/sluice/${props.stage}/${fleetName}`,
+          encryptionKey: logKey,
+          retention: props.logRetentionDays,
+        }),
       });
     this.orders = workerFleet('OrdersFleet', 'orders', props.messaging.orders, props.fleets.orders);
     this.ledger = workerFleet('LedgerFleet', 'ledger', props.messaging.ledger, props.fleets.ledger);

@@ -19,6 +19,8 @@ export const NEEDS_AWS: Readonly<Record<string, string>> = {
   'AWS::AutoScaling::LifecycleHook': 'processes get SIGTERM directly',
   'AWS::CDK::Metadata': 'describes the app to AWS',
   'AWS::CloudWatch::Alarm': 'there is no CloudWatch',
+  'AWS::CloudWatch::CompositeAlarm': 'there is no CloudWatch',
+  'AWS::CloudWatch::Dashboard': 'there is no CloudWatch',
   'AWS::EC2::EIP': 'there is no network to build',
   'AWS::EC2::FlowLog': 'there is no network to build',
   'AWS::EC2::InternetGateway': 'there is no network to build',

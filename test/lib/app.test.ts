@@ -21,9 +21,9 @@ describe.each(stageNames)('stage %s', (stage) => {
     expect(app.templates[stack]).toMatchSnapshot();
   });
 
-  test('has four stacks, named for the stage', () => {
+  test('has five stacks, named for the stage', () => {
     expect(Object.keys(app.templates)).toEqual(
-      ['compute', 'data', 'messaging', 'network'].map((part) => `sluice-${stage}-${part}`),
+      ['compute', 'data', 'messaging', 'monitoring', 'network'].map((part) => `sluice-${stage}-${part}`),
     );
   });
 

@@ -66,6 +66,11 @@ describe('a configuration', () => {
     ['network.cidr', '10.999.0.0/16', 'is "10.999.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
     ['network.availabilityZones', 3, 'is 3; allowed: 2'],
     ['network.natGateways', 0, 'is 0; allowed: 1 to 2'],
+    ['watching.ageObjectiveSeconds', 59, 'is 59; allowed: 60 to 86400'],
+    ['watching.workerLogRetentionDays', 8, 'is 8; allowed: one of 1, 3, 5, 7, 14, 30, 60, 90,'],
+    ['watching.alarmEmails', 'one@example.com', 'is "one@example.com"; allowed: a list of e-mail addresses'],
+    ['watching.alarmEmails.0', 'nobody', 'is "nobody"; allowed: an e-mail address'],
+    ['watching.runbook', 'https://example.com/#top', 'is "https://example.com/#top"; allowed: an address or a path'],
     ['queueRemovalPolicy', 'snapshot', 'is "snapshot"; allowed: one of destroy, retain'],
     ['database', 5, 'is 5; allowed: settings instanceClass, allocatedStorageGib'],
   ])('whose %s is %p is refused with field, value and what is allowed', (field, value, problem) => {

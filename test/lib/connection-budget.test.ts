@@ -108,7 +108,7 @@ describe.each(stageNames)('the templates of stage %s', (stage) => {
   test.each(of('AWS::EC2::LaunchTemplate'))(
     'run as many processes on an instance as are counted: $id',
     ({ properties }) => {
-      expect(JSON.stringify(properties).split('ExecStart=').length - 1).toBe(PROCESSES_PER_INSTANCE);
+      expect(JSON.stringify(properties).split('ExecStart=/usr/bin/node-24 ').length - 1).toBe(PROCESSES_PER_INSTANCE);
     },
   );
 });

@@ -155,6 +155,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         [['kms:Decrypt', 'kms:GenerateDataKey'], expect.stringContaining('GetAttQueueKey')],
         [['secretsmanager:GetSecretValue'], expect.stringContaining('MasterUserSecret')],
         [['s3:GetObject'], expect.stringMatching(/cdk-hnb659fds-assets.*\/[0-9a-f]{64}\.zip/)],
+        [['logs:CreateLogStream', 'logs:PutLogEvents'], expect.stringContaining(`GetAtt":["${id}FleetLogGroup`)],
       ]);
     });
   });
@@ -251,6 +252,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         'FLEET_ENTRY',
         'FLEET_BUNDLE_BUCKET',
         'FLEET_BUNDLE_KEY',
+        'FLEET_LOG_GROUP',
         'FLEET_MINIMUM',
         'FLEET_MAXIMUM',
         'AWS_REGION',

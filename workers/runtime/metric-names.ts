@@ -5,6 +5,9 @@
  */
 
 export const METRIC_NAMESPACE = 'Sluice';
+/** What every metric is told by: stages in one account would otherwise be added up. */
+export const STAGE_DIMENSION = 'stage';
+export const WORKER_DIMENSION = 'worker';
 
 /** Counts since the line before. */
 export const COUNTS = {
@@ -16,6 +19,8 @@ export const COUNTS = {
   leasesLost: 'leasesLost',
   /** SQS bills each. */
   requests: 'requests',
+  /** Requests that SQS refused for want of a right, to the queue or to its key. */
+  accessDenied: 'accessDenied',
 } as const;
 
 /** Distributions since the line before. */

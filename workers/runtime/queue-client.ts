@@ -94,8 +94,8 @@ export interface SqsQueueOptions {
   readonly queueUrl: string;
   readonly deadLetterQueueUrl: string;
   readonly region: string | undefined;
-  /** Called once for every request that goes out, since SQS bills each; what it returns is called at its end. */
-  readonly onRequest: (operation: SqsOperation) => () => void;
+  /** Called once for every request that goes out, since SQS bills each; what it returns is called at its end, with its error. */
+  readonly onRequest: (operation: SqsOperation) => (error?: unknown) => void;
   /**
    * Opens a client whose every call ends by its deadline.
    *
@@ -203,9 +203,12 @@ export class SqsQueue implements QueueClient {
   async #request<Output>(operation: SqsOperation, send: () => Promise<Output>): Promise<Output> {
     const ended = this.#options.onRequest(operation);
     try {
-      return await send();
-    } finally {
+      const output = await send();
       ended();
+      return output;
+    } catch (error) {
+      ended(error);
+      throw error;
     }
   }
 }

@@ -6,6 +6,7 @@
  *
  * Holds always: what is kept between two lines has a bound that does not depend on how many messages came.
  */
+import { isAccessDenied } from './access-denied.ts';
 import { Distribution } from './distribution.ts';
 import {
   COUNTS,
@@ -16,6 +17,8 @@ import {
   METRIC_NAMESPACE,
   OPERATION_DIMENSION,
   OPERATION_SECONDS,
+  STAGE_DIMENSION,
+  WORKER_DIMENSION,
 } from './metric-names.ts';
 import type { SqsOperation } from './queue-client.ts';
 
@@ -33,10 +36,11 @@ const noCounts = (): Record<CountName, number> => ({
   retried: 0,
   leasesLost: 0,
   requests: 0,
+  accessDenied: 0,
 });
 
 export class Telemetry {
-  readonly #worker: string;
+  readonly #dimensions: Readonly<Record<string, string>>;
   readonly #writeLine: (line: string) => void;
   readonly #monotonicMs: () => number;
   #counts = noCounts();
@@ -50,13 +54,14 @@ export class Telemetry {
   };
   #breakerOpened = 0;
 
-  constructor(worker: string, writeLine: (line: string) => void, monotonicMs: () => number) {
-    this.#worker = worker;
+  /** @param stage undefined where nobody said: the metrics are those of the worker alone then. */
+  constructor(worker: string, writeLine: (line: string) => void, monotonicMs: () => number, stage?: string) {
+    this.#dimensions = { ...(stage !== undefined && { [STAGE_DIMENSION]: stage }), [WORKER_DIMENSION]: worker };
     this.#writeLine = writeLine;
     this.#monotonicMs = monotonicMs;
   }
 
-  count(name: Exclude<CountName, 'requests'>, by = 1): void {
+  count(name: Exclude<CountName, 'requests' | 'accessDenied'>, by = 1): void {
     this.#counts[name] += by;
   }
 
@@ -64,12 +69,15 @@ export class Telemetry {
     distributionOf(this.#distributions, name).add(value);
   }
 
-  /** @returns to be called when the request has ended. */
-  request(operation: SqsOperation): () => void {
+  /** @returns to be called when the request has ended, with the error if it failed. */
+  request(operation: SqsOperation): (error?: unknown) => void {
     // Describing the queue happens once per start and is not what a message costs.
     if (operation !== 'describe') this.#counts.requests += 1;
     const startedMs = this.#monotonicMs();
-    return () => distributionOf(this.#operations, operation).add((this.#monotonicMs() - startedMs) / 1000);
+    return (error) => {
+      if (isAccessDenied(error)) this.#counts.accessDenied += 1;
+      distributionOf(this.#operations, operation).add((this.#monotonicMs() - startedMs) / 1000);
+    };
   }
 
   /** The next line tells of it, however soon it is over: an outage may begin and end between two lines. */
@@ -117,16 +125,16 @@ export class Telemetry {
     ];
   }
 
-  #write(wallMs: number, dimensions: Readonly<Record<string, string>>, metrics: readonly Metric[]): void {
+  #write(wallMs: number, more: Readonly<Record<string, string>>, metrics: readonly Metric[]): void {
+    const dimensions = { ...this.#dimensions, ...more };
     const directive = {
       Namespace: METRIC_NAMESPACE,
-      Dimensions: [['worker', ...Object.keys(dimensions)]],
+      Dimensions: [Object.keys(dimensions)],
       Metrics: metrics.map(({ name, unit }) => ({ Name: name, Unit: unit })),
     };
     this.#writeLine(
       JSON.stringify({
         _aws: { Timestamp: Math.round(wallMs), CloudWatchMetrics: [directive] },
-        worker: this.#worker,
         ...dimensions,
         ...Object.fromEntries(metrics.map(({ name, value }) => [name, value])),
       }),

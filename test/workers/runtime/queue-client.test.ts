@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import { RECEIVES_MIN, VISIBILITY_TIMEOUT_MIN_SECONDS } from '../../../lib/constructs/queue-limits.ts';
 import { portOf } from '../../../local/machine/ports.ts';
+import { isAccessDenied } from '../../../workers/runtime/access-denied.ts';
 import { checkFacts, type SqsOperation, SqsQueue } from '../../../workers/runtime/queue-client.ts';
 import { setEnvironment } from '../../environment.ts';
 import { afterwards, eventually } from '../../local/machine/machine.ts';
@@ -17,6 +18,7 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
   const asked: Asked[] = [];
   const counted: SqsOperation[] = [];
   const ended: SqsOperation[] = [];
+  const denied: string[] = [];
   const server = createServer((request, response) => {
     let text = '';
     request.on('data', (part) => {
@@ -44,7 +46,10 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
     region: 'eu-central-1',
     onRequest: (operation) => {
       counted.push(operation);
-      return () => ended.push(operation);
+      return (error) => {
+        ended.push(operation);
+        if (isAccessDenied(error)) denied.push(operation);
+      };
     },
   });
   afterwards(() => {
@@ -52,7 +57,7 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
     server.closeAllConnections();
     server.close();
   });
-  return { queue, asked, counted, ended };
+  return { queue, asked, counted, ended, denied };
 }
 
 /** The SDK checks what it sent and received by it. */
@@ -162,6 +167,16 @@ describe('the edge to SQS', () => {
     await expect(queue.deleteBatch(['a'])).rejects.toThrow();
     expect([asked.length, counted, ended]).toEqual([1, ['delete'], ['delete']]);
   });
+
+  test.each(['com.amazonaws.sqs#KmsAccessDenied', 'com.amazonaws.sqs#KmsDisabled', 'AccessDeniedException'])(
+    'tells with what error a request ended, and %s as a right that is missing',
+    async (type) => {
+      const refuses = () => ({ status: 400, body: { __type: type, message: 'not allowed' } });
+      const { queue, denied } = await scriptedSqs(refuses);
+      await expect(queue.receive(new AbortController().signal)).rejects.toThrow('not allowed');
+      expect(denied).toEqual(['receive']);
+    },
+  );
 
   test('gives a poll longer than SQS may wait for messages, and everything else less than a lease', () => {
     const deadlines: number[] = [];

@@ -131,6 +131,42 @@ describe('metric lines', () => {
     });
   });
 
+  test('are told by the stage and the worker, where the worker knows its stage', () => {
+    const lines: string[] = [];
+    const telemetry = new Telemetry(
+      'orders',
+      (line) => lines.push(line),
+      () => 0,
+      'prod',
+    );
+    telemetry.request('receive')();
+    telemetry.flush(0);
+    const [counts, operation] = lines.map((line) => lineSchema.parse(JSON.parse(line)));
+    expect(counts).toMatchObject({ stage: 'prod', worker: 'orders' });
+    expect(counts!._aws.CloudWatchMetrics[0]!.Dimensions).toEqual([['stage', 'worker']]);
+    expect(operation!._aws.CloudWatchMetrics[0]!.Dimensions).toEqual([['stage', 'worker', 'messaging.operation.name']]);
+    const { flushed, telemetry: alone } = makeTelemetry();
+    alone.count('stored');
+    expect(flushed()[0]!._aws.CloudWatchMetrics[0]!.Dimensions).toEqual([['worker']]);
+  });
+
+  test.each([
+    ['KmsAccessDenied', 1],
+    ['KmsDisabled', 1],
+    ['KmsNotFound', 1],
+    ['AccessDeniedException', 1],
+    ['AccessDenied', 1],
+    ['KmsThrottled', 0],
+    ['TimeoutError', 0],
+    ['QueueDoesNotExist', 0],
+  ])('count a request that ended with %s as denied %i times', (name, accessDenied) => {
+    const { telemetry, flushed } = makeTelemetry();
+    telemetry.request('receive')(Object.assign(new Error('no'), { name }));
+    expect(flushed()[0]).toMatchObject({ requests: 1, accessDenied });
+    telemetry.request('receive')();
+    expect(flushed()[0]).toMatchObject({ requests: 1, accessDenied: 0 });
+  });
+
   test('tell what the worker is doing', () => {
     const { telemetry, flushed } = makeTelemetry();
     telemetry.gauges = { breakerOpen: 1, messagesInProcess: 42, placesTaken: 52 };
