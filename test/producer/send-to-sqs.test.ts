@@ -104,7 +104,7 @@ describe('a file sent to a server that speaks SQS', () => {
 
   test('arrives although a request is never answered: the deadline ends it and it is sent again', async () => {
     const fates: ProxyFate[] = ['pass', 'stall', ...Array(200).fill('pass')];
-    const summary = await send((await proxyWith(fates)).endpoint, { requestMs: 300, connectionMs: 3000 });
+    const summary = await send((await proxyWith(fates)).endpoint, { requestMs: 2000, connectionMs: 3000 });
     expect(summary).toMatchObject({ orders: 400, messages: { ledger: 342 } });
     expect(summary.retriedEntries).toBeGreaterThan(0);
     expectLedgerInOrder();
