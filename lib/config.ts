@@ -252,8 +252,7 @@ const stageSettings = settings({
   /** What becomes of the queues and their key when the stack is deleted; dev destroy, prod retain. */
   queueRemovalPolicy: oneOf(['destroy', 'retain']),
 }).superRefine(({ fleets, database }, context) => {
-  const maxima = Object.fromEntries(Object.entries(fleets).map(([name, { maximum }]) => [name, maximum]));
-  const message = connectionProblem(database.instanceClass, maxima);
+  const message = connectionProblem(database.instanceClass, fleets);
   if (message !== undefined) context.addIssue({ code: 'custom', path: ['database', 'instanceClass'], message });
 });
 

@@ -74,7 +74,7 @@ export async function prepare(options: PreparationOptions): Promise<Preparation>
   // Set and empty counts as unset: the SDK would take it for AWS itself.
   const endpoint = environment.AWS_ENDPOINT_URL_SQS || environment.AWS_ENDPOINT_URL || undefined;
   const url = environment.DATABASE_URL || undefined;
-  if (options.assembly !== undefined) readAssembly(options.assembly);
+  const given = options.assembly === undefined ? undefined : readAssembly(options.assembly);
   const { begun, surveyed } = survey({ ...options, signal });
   const [, givenSqs, givenPostgres] = await allOf(
     [
@@ -101,7 +101,7 @@ export async function prepare(options: PreparationOptions): Promise<Preparation>
     databaseHost: database.hostname,
     databasePort: Number(database.port || 5432),
   };
-  const stacks = readAssembly(assembly);
+  const stacks = given ?? readAssembly(assembly);
   const system = readSystem(stacks, servers);
   return {
     plan,

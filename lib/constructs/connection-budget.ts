@@ -15,10 +15,11 @@ export const PROCESSES_PER_INSTANCE = 1;
  * they replace keep their connections for as long as they drain, when no healthy percentage counts them any more.
  */
 export const REFRESH_OVERSHOOT = 2;
-/**
- * For migrations, for people, for RDS's own agents, and for what PostgreSQL and RDS keep for superusers.
- */
-export const RESERVED_CONNECTIONS = 20;
+/** Of migrations, of people and of RDS's own agents. */
+const OTHER_CONNECTIONS_MAX = 10;
+/** What PostgreSQL and RDS keep for superusers. */
+const KEPT_CONNECTIONS = 10;
+export const RESERVED_CONNECTIONS = OTHER_CONNECTIONS_MAX + KEPT_CONNECTIONS;
 
 /** RDS's default for PostgreSQL: LEAST({DBInstanceClassMemory/9531392}, 5000). */
 const BYTES_PER_CONNECTION = 9_531_392;
@@ -30,8 +31,8 @@ const MAX_CONNECTIONS_CEILING = 5_000;
 const MEMORY_SHARE = 0.7;
 const GIB = 1024 ** 3;
 
-/** The most instances of each fleet, by its name. */
-export type FleetMaxima = Readonly<Record<string, number>>;
+/** Fleets by their names. */
+export type SizedFleets = Readonly<Record<string, { readonly maximum: number }>>;
 
 /** The connections that an instance class is counted on to serve; undefined when its memory is not known. */
 export function servedConnections(instanceClass: string): number | undefined {
@@ -45,16 +46,21 @@ export function fleetConnections(maximum: number): number {
   return Math.ceil(maximum * REFRESH_OVERSHOOT) * PROCESSES_PER_INSTANCE * POOL_CONNECTIONS_MAX;
 }
 
+/** The most that are open while all goes as it should: of every fleet while it is replaced, and of those beside them. */
+export function expectedConnections(fleets: SizedFleets): number {
+  return Object.values(fleets).reduce((sum, { maximum }) => sum + fleetConnections(maximum), OTHER_CONNECTIONS_MAX);
+}
+
 /** What would have to be otherwise for `instanceClass` to serve `fleets`; undefined when it serves them. */
-export function connectionProblem(instanceClass: string, fleets: FleetMaxima): string | undefined {
+export function connectionProblem(instanceClass: string, fleets: SizedFleets): string | undefined {
   const served = servedConnections(instanceClass);
   if (served === undefined) {
     return 'a class whose memory stands in lib/constructs/database-class-memory.ts; add it there';
   }
-  const needed = Object.values(fleets).reduce((sum, maximum) => sum + fleetConnections(maximum), RESERVED_CONNECTIONS);
+  const needed = expectedConnections(fleets) + KEPT_CONNECTIONS;
   if (needed <= served) return undefined;
   const terms = Object.entries(fleets).map(
-    ([name, maximum]) =>
+    ([name, { maximum }]) =>
       `${name} ${maximum} instances × ${REFRESH_OVERSHOOT} in a refresh × ${PROCESSES_PER_INSTANCE} process × ${POOL_CONNECTIONS_MAX} connections = ${fleetConnections(maximum)}`,
   );
   const instances = Math.max(0, Math.floor((served - RESERVED_CONNECTIONS) / fleetConnections(1)));

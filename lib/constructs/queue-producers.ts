@@ -115,7 +115,7 @@ export function acceptBucket(target: ProducerTarget, bucket: ProducerBucket, opt
   if (target.queue.fifo) {
     throw refused(target, 'bucket', bucket, 'no bucket, because S3 sends to no FIFO queue; use a rule for its events');
   }
-  checkRegion(target, 'bucket', bucket);
+  checkPlace(target, 'bucket', bucket, 'region');
   checkKey(target, 'bucket', bucket, bucket.encryptionKey);
   const access = QueueAccess.of(target.queue);
   access.admitService('s3', bucket.bucketArn, bucket.env);
@@ -149,7 +149,7 @@ export function acceptTopic(
   if (queue.fifo && !topic.fifo) {
     throw refused(target, 'topic', topic, 'a FIFO topic, because the queue is FIFO');
   }
-  checkRegion(target, 'topic', topic);
+  checkPlace(target, 'topic', topic, 'region');
   const deadLetterQueue = undeliverableQueue(target, options.deadLetterQueue, {
     isTaken: ({ fifo }) => fifo === topic.fifo,
     allowed: topic.fifo ? 'a FIFO queue, because the topic is FIFO' : 'a standard queue, because the topic is standard',
@@ -183,8 +183,8 @@ export function acceptTopic(
 
 /** EventBridge sends to queues of the rule's account and region; a rule of another app is let in, and connected there. */
 export function acceptRule(target: ProducerTarget, rule: events.IRule, options: RuleProducerOptions): void {
-  checkRegion(target, 'rule', rule);
-  checkAccount(target, 'rule', rule);
+  checkPlace(target, 'rule', rule, 'region');
+  checkPlace(target, 'rule', rule, 'account');
   checkRuleOptions(target, options);
   const deadLetterQueue = undeliverableQueue(target, options.deadLetterQueue, {
     isTaken: ({ fifo }) => !fifo,
@@ -295,27 +295,11 @@ function checkKey(target: ProducerTarget, field: string, producer: IResource, ke
   );
 }
 
-function checkRegion(target: ProducerTarget, field: string, producer: IResource): void {
-  const { region } = Stack.of(target);
-  if (isDifferent(region, producer.env.region)) {
-    throw refused(
-      target,
-      field,
-      producer,
-      `one in the region of the queue, ${region}; it is in ${producer.env.region}`,
-    );
-  }
-}
-
-function checkAccount(target: ProducerTarget, field: string, producer: IResource): void {
-  const { account } = Stack.of(target);
-  if (isDifferent(account, producer.env.account)) {
-    throw refused(
-      target,
-      field,
-      producer,
-      `one in the account of the queue, ${account}; it is in ${producer.env.account}`,
-    );
+function checkPlace(target: ProducerTarget, field: string, producer: IResource, place: 'account' | 'region'): void {
+  const here = Stack.of(target)[place];
+  const there = producer.env[place];
+  if (isDifferent(here, there)) {
+    throw refused(target, field, producer, `one in the ${place} of the queue, ${here}; it is in ${there}`);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Construct } from 'constructs';
 import type { DatabaseSettings, StageSettings, WatchingSettings } from '../config.ts';
 import { AlarmRegistry } from '../constructs/alarm-registry.ts';
 import { AlarmTopic } from '../constructs/alarm-topic.ts';
+import { expectedConnections } from '../constructs/connection-budget.ts';
 import { DatabaseAlarms } from '../constructs/database-alarms.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
 import type { WorkQueue } from '../constructs/work-queue.ts';
@@ -13,11 +14,6 @@ import { WorkloadDashboard } from '../constructs/workload-dashboard.ts';
 import { WorkloadMetrics } from '../constructs/workload-metrics.ts';
 import type { ComputeStack } from './compute-stack.ts';
 import type { MessagingStack } from './messaging-stack.ts';
-
-/** Of a worker's pool (workers/store/connection.ts), twice, because a refresh starts the new instance before the old ends. */
-const CONNECTIONS_PER_INSTANCE_MAX = 8;
-/** Of migrations, of people and of RDS itself. */
-const OTHER_CONNECTIONS_MAX = 10;
 
 export interface MonitoringStackProps extends StackProps {
   /** Name of the stage. */
@@ -57,7 +53,7 @@ export class MonitoringStack extends Stack {
       registry: database,
       instance: props.store.instance,
       allocatedStorage: Size.gibibytes(props.database.allocatedStorageGib),
-      connectionsMax: connectionsMax(props.fleets),
+      connectionsMax: expectedConnections(props.fleets),
     });
     this.#workload(props, 'Orders', 'orders', messaging.orders, compute.orders, database);
     this.#workload(props, 'Ledger', 'ledger', messaging.ledger, compute.ledger, database);
@@ -92,9 +88,4 @@ export class MonitoringStack extends Stack {
   #registry({ stage, watching: { runbook } }: MonitoringStackProps): AlarmRegistry {
     return new AlarmRegistry({ namePrefix: `sluice-${stage}`, topic: this.alarmTopic.topic, runbook });
   }
-}
-
-function connectionsMax(fleets: StageSettings['fleets']): number {
-  const instances = Object.values(fleets).reduce((sum, { maximum }) => sum + maximum, 0);
-  return instances * CONNECTIONS_PER_INSTANCE_MAX + OTHER_CONNECTIONS_MAX;
 }

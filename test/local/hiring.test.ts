@@ -1,16 +1,9 @@
 /** A fleet of the template has as many workers here as its minimum, and one where that is none. */
 import { describe, expect, test } from '@jest/globals';
-import { queueUrl, type Servers, type SystemFleet } from '../../local/assembly/system.ts';
+import { queueUrl, type SystemFleet } from '../../local/assembly/system.ts';
 import { hireFleets } from '../../local/hiring.ts';
+import { servers } from './assembly/made-queues.ts';
 import { makeRun } from './machine/machine.ts';
-
-const servers: Servers = {
-  accountId: '000000000000',
-  region: 'us-east-1',
-  sqsEndpoint: 'http://127.0.0.1:9324',
-  databaseHost: '127.0.0.1',
-  databasePort: 54_321,
-};
 
 /** How many workers a fleet with this minimum is given. */
 async function workersOf(minimum: number, workers?: number): Promise<number[]> {

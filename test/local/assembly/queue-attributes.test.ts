@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, test } from '@jest/globals';
 import { App, Duration, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
@@ -13,19 +12,7 @@ import cdkJson from '../../../cdk.json' with { type: 'json' };
 import { WorkQueue } from '../../../lib/constructs/work-queue.ts';
 import { type AssemblyStack, readAssembly } from '../../../local/assembly/assembly.ts';
 import { countResourceTypes } from '../../../local/assembly/resource-types.ts';
-import { queueUrl, readSystem } from '../../../local/assembly/system.ts';
-import { startEmbeddedSqs } from '../../../local/machine/embedded-sqs.ts';
-import { SqsControl } from '../../../local/sqs-control.ts';
-import { afterwards, makeRun } from '../machine/machine.ts';
-
-const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-const servers = {
-  accountId: '000000000000',
-  region: 'us-east-1',
-  sqsEndpoint: 'http://127.0.0.1:9324',
-  databaseHost: '127.0.0.1',
-  databasePort: 54_321,
-};
+import { madeQueues } from './made-queues.ts';
 
 function assembly(): AssemblyStack[] {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
@@ -72,25 +59,8 @@ function assembly(): AssemblyStack[] {
 test('a queue that accepts everything is understood, and the embedded server holds what it says', async () => {
   const stacks = assembly();
   expect(() => countResourceTypes(stacks)).not.toThrow();
-  const run = await makeRun();
-  const sqs = await startEmbeddedSqs({ run });
-  afterwards(() => sqs.stop());
-  const here = { ...servers, sqsEndpoint: sqs.endpoint };
-  const control = new SqsControl(sqs.endpoint, here.region, { provider: credentials, environment: {} });
-  const client = new SQSClient({ endpoint: sqs.endpoint, region: here.region, credentials });
-  afterwards(() => {
-    control.close();
-    client.destroy();
-  });
-
-  const { queues } = readSystem(stacks, here);
-  for (const queue of queues) await control.createQueue(queue);
-  for (const { name, attributes } of queues) {
-    const { Attributes: held } = await client.send(
-      new GetQueueAttributesCommand({ QueueUrl: queueUrl(here, name), AttributeNames: ['All'] }),
-    );
-    expect(held).toMatchObject(attributes);
-  }
+  const queues = await madeQueues(stacks);
+  for (const { attributes, held } of queues) expect(held).toEqual(attributes);
 
   const work = queues.find(({ name }) => name === 'work')!.attributes;
   expect(work).toMatchObject({ DelaySeconds: '30', MaximumMessageSize: '262144' });

@@ -4,25 +4,13 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type AssemblyStack, readAssembly } from '../../../local/assembly/assembly.ts';
 import { countResourceTypes } from '../../../local/assembly/resource-types.ts';
-import { queueUrl, readSystem, type Servers } from '../../../local/assembly/system.ts';
-import { startEmbeddedSqs } from '../../../local/machine/embedded-sqs.ts';
+import { readSystem } from '../../../local/assembly/system.ts';
 import { createRunFolder } from '../../../local/machine/run-folder.ts';
-import { SqsControl } from '../../../local/sqs-control.ts';
 import { synthesize } from '../../../local/synthesize.ts';
-import { afterwards, makeRun } from '../machine/machine.ts';
-
-const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-const servers: Servers = {
-  accountId: '000000000000',
-  region: 'us-east-1',
-  sqsEndpoint: 'http://127.0.0.1:9324',
-  databaseHost: '127.0.0.1',
-  databasePort: 54_321,
-};
+import { madeQueues, servers } from './made-queues.ts';
 
 let folder = '';
 let stages: Record<'dev' | 'prod', AssemblyStack[]>;
@@ -136,24 +124,8 @@ describe('the assembly', () => {
 
 describe('the embedded server', () => {
   test('holds every queue with exactly the attributes of the template', async () => {
-    const run = await makeRun();
-    const sqs = await startEmbeddedSqs({ run });
-    afterwards(() => sqs.stop());
-    const here = { ...servers, sqsEndpoint: sqs.endpoint };
-    const control = new SqsControl(sqs.endpoint, here.region, { provider: credentials, environment: {} });
-    const client = new SQSClient({ endpoint: sqs.endpoint, region: here.region, credentials });
-    afterwards(() => {
-      control.close();
-      client.destroy();
-    });
-    const { queues } = readSystem(stages.dev, here);
-    for (const queue of queues) await control.createQueue(queue);
-    for (const { name, attributes } of queues) {
-      const { Attributes: held } = await client.send(
-        new GetQueueAttributesCommand({ QueueUrl: queueUrl(here, name), AttributeNames: ['All'] }),
-      );
-      const own = Object.entries(held ?? {}).filter(([attribute]) => attribute in attributes);
-      expect(Object.fromEntries(own)).toEqual(attributes);
+    for (const { name, attributes, held } of await madeQueues(stages.dev)) {
+      expect(held).toEqual(attributes);
       expect(attributes).toMatchObject({
         ReceiveMessageWaitTimeSeconds: '20',
         MessageRetentionPeriod: name.includes('dlq') ? '1209600' : '345600',

@@ -5,6 +5,18 @@ import { hang, Rig, stored, takes, upTo } from './rig.ts';
 describe('a message that was received three times or more', () => {
   const suspect = (rig: Rig, id: string) => rig.queue.receivedBefore(id, 2);
 
+  /** What was asked for by then, each time that a batch is handled. */
+  async function changesBeforeEach(rig: Rig): Promise<(typeof rig.changes)[]> {
+    const changesBefore: (typeof rig.changes)[] = [];
+    rig.handle = (ids) => {
+      changesBefore.push(rig.changes);
+      return ids.map(() => stored);
+    };
+    rig.start();
+    await rig.untilEmpty();
+    return changesBefore;
+  }
+
   test('is handled alone, after all others in hand, and nothing is received meanwhile', async () => {
     const rig = new Rig();
     rig.send(upTo(5));
@@ -53,13 +65,7 @@ describe('a message that was received three times or more', () => {
     rig.send([5], 'c');
     // Those of b and c come too often too, so that they still wait.
     for (const id of ['m1', 'm4', 'm5']) suspect(rig, id);
-    const changesBefore: (typeof rig.changes)[] = [];
-    rig.handle = (ids) => {
-      changesBefore.push(rig.changes);
-      return ids.map(() => stored);
-    };
-    rig.start();
-    await rig.untilEmpty();
+    const changesBefore = await changesBeforeEach(rig);
     // In one call, which takes ten.
     const apart = [
       [
@@ -78,13 +84,7 @@ describe('a message that was received three times or more', () => {
     const rig = new Rig();
     rig.send([1, 2, 3]);
     for (const id of ['m1', 'm2', 'm3']) suspect(rig, id);
-    const changesBefore: (typeof rig.changes)[] = [];
-    rig.handle = (ids) => {
-      changesBefore.push(rig.changes);
-      return ids.map(() => stored);
-    };
-    rig.start();
-    await rig.untilEmpty();
+    const changesBefore = await changesBeforeEach(rig);
     const apart = [
       ['m2', 300],
       ['m3', 360],
