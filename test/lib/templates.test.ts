@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { stageNames } from '../../lib/config.ts';
+import { constructId, workloadNames, workloads } from '../../lib/workloads.ts';
 import { type Resource, synthesizedStage, valuesIn } from './synthesized.ts';
 
 /** A wildcard is allowed here and nowhere else. */
@@ -44,10 +45,12 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
   });
 
   describe('has queues', () => {
-    test('and they are two with a dead-letter queue each', () => {
-      expect(queues.map(({ properties }) => properties.QueueName).sort()).toEqual(
-        ['ledger-dlq.fifo', 'ledger.fifo', 'orders', 'orders-dlq'].map((name) => `sluice-${stage}-${name}`),
-      );
+    test('and they are one for each workload, with a dead-letter queue each', () => {
+      const names = workloadNames.flatMap((name) => {
+        const suffix = workloads[name].fifo ? '.fifo' : '';
+        return [`sluice-${stage}-${name}${suffix}`, `sluice-${stage}-${name}-dlq${suffix}`];
+      });
+      expect(queues.map(({ properties }) => properties.QueueName).sort()).toEqual(names.sort());
     });
 
     test.each(queues)('that are encrypted with a key that rotates: $id', ({ stack, properties }) => {
@@ -142,8 +145,8 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
       expect(managed.map(({ id }) => id)).toEqual([]);
     });
 
-    test.each(['orders', 'ledger'])('that let a worker of %s do what it does', (fleet) => {
-      const id = `${fleet[0]!.toUpperCase()}${fleet.slice(1)}`;
+    test.each(workloadNames)('that let a worker of %s do what it does', (fleet) => {
+      const id = constructId(fleet);
       const policy = of('AWS::IAM::Policy').find((resource) => resource.id.startsWith(`${id}FleetRole`));
       const granted = statementsOf(policy!).map(({ Action, Resource }) => [Action, JSON.stringify(Resource)]);
       expect(granted).toEqual([
@@ -165,10 +168,10 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
       const devices = of('AWS::EC2::LaunchTemplate').map(
         (template) => [...valuesIn(template.properties)].find(({ key }) => key === 'BlockDeviceMappings')?.value,
       );
-      expect(devices).toEqual([
-        [expect.objectContaining({ Ebs: expect.objectContaining({ Encrypted: true, VolumeType: 'gp3' }) })],
-        [expect.objectContaining({ Ebs: expect.objectContaining({ Encrypted: true, VolumeType: 'gp3' }) })],
-      ]);
+      const encrypted = [
+        expect.objectContaining({ Ebs: expect.objectContaining({ Encrypted: true, VolumeType: 'gp3' }) }),
+      ];
+      expect(devices).toEqual(workloadNames.map(() => encrypted));
       expect(of('AWS::EC2::Volume')).toEqual([]);
     });
 
@@ -203,7 +206,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         ...of('AWS::EC2::SecurityGroupIngress').map(({ properties }) => properties),
         ...of('AWS::EC2::SecurityGroup').flatMap(({ properties }) => properties.SecurityGroupIngress ?? []),
       ];
-      expect(rules).toHaveLength(2);
+      expect(rules).toHaveLength(workloadNames.length);
       for (const rule of rules) {
         expect(rule).toMatchObject({ IpProtocol: 'tcp', FromPort: 5432, ToPort: 5432, SourceSecurityGroupId: {} });
         expect(rule).not.toHaveProperty('CidrIp');
@@ -272,7 +275,9 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
     });
 
     test.each(groups)('that have the limits that their variables say: $id', ({ id, properties }) => {
-      const fleet = fleets.find(({ variables }) => id.toLowerCase().startsWith(String(variables.FLEET_NAME)));
+      const fleet = fleets.find(({ variables }) =>
+        id.startsWith(`${constructId(String(variables.FLEET_NAME))}FleetGroup`),
+      );
       expect([fleet?.variables.FLEET_MINIMUM, fleet?.variables.FLEET_MAXIMUM]).toEqual([
         properties.MinSize,
         properties.MaxSize,
