@@ -202,7 +202,7 @@ const databaseSettings = settings({
   }
 });
 
-const networkSettings = settings({
+const networkShape = {
   /** The addresses of the VPC; a private range with a prefix of /16 to /22, default 10.60.0.0/16. */
   cidr: text(PRIVATE_RANGE, PRIVATE_RANGE_ALLOWED).refine(
     (cidr) => isIPv4(cidr.replace(/\/.*/, '')),
@@ -210,9 +210,31 @@ const networkSettings = settings({
   ),
   /** How many availability zones the subnets span; 2, the most that a template without an account can name. */
   availabilityZones: whole(2, 2),
-  /** How many NAT gateways carry what the workers send; 1 to `availabilityZones`, dev 1, prod 2. */
-  natGateways: whole(1, 2),
-});
+  /** How long it is kept what went through the network, in the days that CloudWatch Logs knows; dev 1, prod 90. */
+  flowLogRetentionDays: logRetentionDays(),
+};
+
+/** The way to AWS's services: docs/network.md compares what either costs. */
+const networkSettings = z.discriminatedUnion(
+  'egress',
+  [
+    settings({
+      ...networkShape,
+      /** Through endpoints in the network, which has no other way out; dev and prod. */
+      egress: z.literal('endpoints'),
+      /** In how many zones every endpoint is; 1 to 2, dev 1 (cheaper), prod 2 (a zone that fails takes none with it). */
+      endpointZones: whole(1, 2),
+    }),
+    settings({
+      ...networkShape,
+      /** Through NAT gateways, by which anything that speaks HTTPS can be reached. */
+      egress: z.literal('nat'),
+      /** How many NAT gateways carry what the workers send; 1 to 2, one for each zone at most. */
+      natGateways: whole(1, 2),
+    }),
+  ],
+  'one of endpoints, nat',
+);
 
 /** The mail programs of a team; a larger circle subscribes to the topic by itself. */
 const ALARM_EMAILS_MAX = 10;
@@ -314,7 +336,13 @@ const stages = {
       deletionProtection: false,
       removalPolicy: 'destroy',
     },
-    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 1 },
+    network: {
+      cidr: '10.60.0.0/16',
+      availabilityZones: 2,
+      flowLogRetentionDays: 1,
+      egress: 'endpoints',
+      endpointZones: 1,
+    },
     watching: devWatching,
     queueRemovalPolicy: 'destroy',
   },
@@ -330,7 +358,13 @@ const stages = {
       deletionProtection: true,
       removalPolicy: 'snapshot',
     },
-    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 2 },
+    network: {
+      cidr: '10.60.0.0/16',
+      availabilityZones: 2,
+      flowLogRetentionDays: 90,
+      egress: 'endpoints',
+      endpointZones: 2,
+    },
     watching: prodWatching,
     queueRemovalPolicy: 'retain',
   },
