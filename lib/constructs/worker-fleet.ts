@@ -46,7 +46,7 @@ export interface WorkerFleetProps {
   /** Network that the instances are in. */
   readonly vpc: ec2.IVpc;
 
-  /** Subnets that the instances are in; they need a way to SQS, Secrets Manager and S3. */
+  /** Subnets that the instances are in; they need a way to SQS and S3. */
   readonly vpcSubnets: ec2.SubnetSelection;
 
   /** Type of the instances; Graviton, because the image is arm64. */
@@ -162,10 +162,10 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   #workerRole(props: WorkerFleetProps, bundle: Asset): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
-      description: `Worker of the fleet ${props.fleetName}: its queue, its database's password, its own bundle`,
+      description: `Worker of the fleet ${props.fleetName}: its queue, its login to the database, its own bundle`,
     });
     props.workQueue.grantConsume(role);
-    props.store.grantReadSecret(role);
+    props.store.grantConnect(role);
     role.addToPrincipalPolicy(
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],
@@ -182,11 +182,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       description: `Workers of the fleet ${props.fleetName}: nothing in; out to AWS over HTTPS and to the database`,
       allowAllOutbound: false,
     });
-    securityGroup.addEgressRule(
-      ec2.Peer.anyIpv4(),
-      ec2.Port.tcp(443),
-      'SQS, Secrets Manager, S3 and the package repository',
-    );
+    securityGroup.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443), 'SQS, S3 and the package repository');
     securityGroup.connections.allowToDefaultPort(props.store, `Workers of the fleet ${props.fleetName}`);
     return securityGroup;
   }
