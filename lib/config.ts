@@ -130,7 +130,7 @@ const fleetSettings = settings({
   /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
   instanceType: text(/^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance type such as t4g.micro'),
   /**
-   * The fewest instances, also when nothing is to do; 0 to 100, dev 1, prod 2.
+   * The fewest instances, also when nothing is to do; 0 to 100, dev 0 (costs nothing while nothing comes), prod 2.
    *
    * With 0 the fleet starts at the first visible message; SQS reports that up to 15 minutes late on a queue that
    * nobody has used for six hours.
@@ -273,6 +273,8 @@ const stageSettings = settings({
   watching: watchingSettings,
   /** What becomes of the queues and their key when the stack is deleted; dev destroy, prod retain. */
   queueRemovalPolicy: oneOf(['destroy', 'retain']),
+  /** Whether CloudFormation refuses to delete the stacks that hold what cannot be made again, database and queues; dev false, prod true. */
+  terminationProtection: flag(),
 }).superRefine(({ fleets, database }, context) => {
   const message = connectionProblem(database.instanceClass, fleets);
   if (message !== undefined) context.addIssue({ code: 'custom', path: ['database', 'instanceClass'], message });
@@ -308,7 +310,7 @@ const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120
 const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
 const devFleet: FleetSettings = {
   instanceType: 't4g.micro',
-  minimum: 1,
+  minimum: 0,
   maximum: 2,
   ...commonScaling,
   rootVolumeGib: 8,
@@ -351,6 +353,7 @@ const stages = {
     },
     watching: devWatching,
     queueRemovalPolicy: 'destroy',
+    terminationProtection: false,
   },
   prod: {
     queues: { orders: prodQueue, ledger: { ...prodQueue, ...fifo } },
@@ -373,6 +376,7 @@ const stages = {
     },
     watching: prodWatching,
     queueRemovalPolicy: 'retain',
+    terminationProtection: true,
   },
 } satisfies Record<string, StageSettings>;
 
