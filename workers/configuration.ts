@@ -4,6 +4,7 @@
  * The names of PostgreSQL's own client library are taken where it has one.
  */
 import { z } from 'zod';
+import type { InstanceSettings } from './instance/instance.ts';
 import type { Database } from './store/connection.ts';
 import { loginToken } from './store/login-token.ts';
 
@@ -27,6 +28,14 @@ const environmentSchema = z.object({
   DRAIN_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   LIVENESS_FILE: z.string().min(1).optional(),
   METRICS_INTERVAL_SECONDS: z.coerce.number().min(0.1).max(60).default(60),
+  AUTO_SCALING_GROUP_NAME: z.string().min(1).optional(),
+  LAUNCH_HOOK_NAME: z.string().min(1).default('ready'),
+  TERMINATION_HOOK_NAME: z.string().min(1).default('drain'),
+  /** As the SDK names it, which asks there for the credentials of an instance. */
+  AWS_EC2_METADATA_SERVICE_ENDPOINT: z.url({ protocol: /^http$/ }).default('http://169.254.169.254'),
+  /** A Spot instance has two minutes from its notice: AWS advises to look every five seconds. */
+  NOTICE_INTERVAL_SECONDS: z.coerce.number().min(0.05).max(30).default(5),
+  HEARTBEAT_INTERVAL_SECONDS: z.coerce.number().min(0.05).max(60).default(30),
 });
 
 export interface WorkerConfiguration {
@@ -41,6 +50,8 @@ export interface WorkerConfiguration {
   readonly metricsIntervalSeconds: number;
   /** Touched every five seconds while the worker does its work; undefined for nowhere. */
   readonly livenessFile: string | undefined;
+  /** Its place in an Auto Scaling group; undefined where there is none. */
+  readonly instance: InstanceSettings | undefined;
 }
 
 /** @throws Error naming every variable that is missing or wrong. */
@@ -64,6 +75,20 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): WorkerConfigu
     drainSeconds: values.DRAIN_SECONDS,
     metricsIntervalSeconds: values.METRICS_INTERVAL_SECONDS,
     livenessFile: values.LIVENESS_FILE,
+    instance: readInstance(values),
+  };
+}
+
+/** The name of the group says that there is one: what runs elsewhere is not told it, and asks for no metadata. */
+function readInstance(values: z.infer<typeof environmentSchema>): InstanceSettings | undefined {
+  if (values.AUTO_SCALING_GROUP_NAME === undefined) return undefined;
+  return {
+    groupName: values.AUTO_SCALING_GROUP_NAME,
+    launchHookName: values.LAUNCH_HOOK_NAME,
+    terminationHookName: values.TERMINATION_HOOK_NAME,
+    metadataEndpoint: values.AWS_EC2_METADATA_SERVICE_ENDPOINT,
+    noticeIntervalSeconds: values.NOTICE_INTERVAL_SECONDS,
+    heartbeatIntervalSeconds: values.HEARTBEAT_INTERVAL_SECONDS,
   };
 }
 

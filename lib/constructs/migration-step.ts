@@ -20,6 +20,7 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
+import { ClosedSecurityGroup } from './closed-security-group.ts';
 import type { PostgresStore } from './postgres-store.ts';
 import { functionBundle } from './worker-bundle.ts';
 import type { WorkerLog } from './worker-log.ts';
@@ -45,6 +46,13 @@ export interface MigrationStepProps {
 
   /** Subnets that the function is in; they need a way to Secrets Manager, and to S3 for the answer to CloudFormation. */
   readonly vpcSubnets: ec2.SubnetSelection;
+
+  /**
+   * Security group whose members may call AWS's services; the function joins it.
+   *
+   * @default none: the function's own group lets out over HTTPS to anywhere
+   */
+  readonly egress?: ec2.ISecurityGroup;
 
   /** Where its lines go. */
   readonly log: WorkerLog;
@@ -110,12 +118,13 @@ export class MigrationStep extends Construct implements ec2.IConnectable {
   }
 
   #securityGroup(props: MigrationStepProps): ec2.SecurityGroup {
-    const securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', {
+    const securityGroup = new ClosedSecurityGroup(this, 'SecurityGroup', {
       vpc: props.vpc,
-      description: 'Migration step: nothing in; out to AWS over HTTPS and to the database',
-      allowAllOutbound: false,
+      description: 'Migration step: nothing in, out to the database',
     });
-    securityGroup.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443), 'Secrets Manager, and S3 for the answer');
+    if (props.egress === undefined) {
+      securityGroup.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.HTTPS, 'Secrets Manager, and S3 for the answer');
+    }
     securityGroup.connections.allowToDefaultPort(props.store, 'Migration step');
     return securityGroup;
   }
@@ -133,7 +142,7 @@ export class MigrationStep extends Construct implements ec2.IConnectable {
       memorySize: MEMORY_MEBIBYTES,
       vpc: props.vpc,
       vpcSubnets: props.vpcSubnets,
-      securityGroups: [securityGroup],
+      securityGroups: props.egress === undefined ? [securityGroup] : [securityGroup, props.egress],
       logGroup: props.log.logGroup,
       // AWS_REGION is Lambda's own to set.
       environment: { ...props.store.ownerEnvironment, NODE_OPTIONS: '--enable-source-maps' },

@@ -31,6 +31,7 @@ export class SchemaStack extends Stack {
       store: props.store,
       vpc: props.network.vpc,
       vpcSubnets: props.network.workerSubnets,
+      egress: props.network.egress,
       log: new WorkerLog(this, 'Log', {
         logGroupName: `/sluice/${props.stage}/migration`,
         retention: props.logRetentionDays,

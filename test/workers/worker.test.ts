@@ -9,6 +9,7 @@ import { FaultyNetwork } from '../faults/faulty-network.ts';
 import { startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { Receipts } from '../faults/receipts.ts';
 import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
+import { holdTable } from './held-table.ts';
 import { bodyOf, order } from './orders.ts';
 import { postgresForTests } from './postgres.ts';
 import { entry, type TestQueue, TestSqs, Worker } from './worker-process.ts';
@@ -21,22 +22,6 @@ const orders = (count: number, more: object = {}) =>
   Array.from({ length: count }, (_, index) => bodyOf(order({ orderId: `o${index}`, ...more })));
 
 const storedOrders = async () => Number((await postgres.rows('select count(*) from orders'))[0]![0]);
-
-/** Whoever needs the table waits: for the inbox that is every commit, for the list of migrations every start. */
-async function holdTable(table: 'inbox' | 'sluice_migrations') {
-  const holder = await postgres.pool.connect();
-  await holder.query(`begin; lock table ${table} in access exclusive mode`);
-  let held = true;
-  const letGo = () => {
-    if (held) holder.release(true);
-    held = false;
-  };
-  afterwards(letGo);
-  return {
-    letGo,
-    isWaitedFor: async () => (await postgres.rows('select 1 from pg_locks where not granted')).length > 0,
-  };
-}
 
 describe('a worker run alone', () => {
   test('from its bundle and the documented environment stores orders, rejects a bad one, and stops when told', async () => {
@@ -109,7 +94,7 @@ describe('a worker run alone', () => {
   });
 
   test('stops at once while it asks for the schema', async () => {
-    const hold = await holdTable('sluice_migrations');
+    const hold = await holdTable(postgres, 'sluice_migrations');
     const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
     await eventually('a worker that waits', hold.isWaitedFor);
     worker.kill('SIGTERM');
@@ -144,7 +129,7 @@ describe('a worker that is stopped in the middle', () => {
     const queue = await sqs.makeQueue();
     const worker = new Worker(entry('orders'), environmentFor(queue));
     await eventually('a worker that is ready', () => worker.said('orders receives from'));
-    const hold = await holdTable('inbox');
+    const hold = await holdTable(postgres, 'inbox');
     await sqs.send(queue.url, orders(10));
     await eventually('a batch that cannot commit', hold.isWaitedFor);
     worker.kill('SIGTERM');
@@ -161,7 +146,7 @@ describe('a worker that is stopped in the middle', () => {
       const tap = await startTap();
       const first = new Worker(entry('orders'), { ...environmentFor(queue), ...tap.environment(queue) });
       await eventually('a worker that is ready', () => first.said('orders receives from'));
-      const hold = moment === 'before the commit' ? await holdTable('inbox') : undefined;
+      const hold = moment === 'before the commit' ? await holdTable(postgres, 'inbox') : undefined;
       tap.swallowsDeletes = true;
       await sqs.send(queue.url, orders(30));
       if (hold === undefined) await eventually('all stored', async () => (await storedOrders()) === 30);
