@@ -84,6 +84,15 @@ describe('a worker run alone', () => {
     await eventually('all stored', async () => (await storedOrders()) === 3);
   });
 
+  test('whose schema is not there yet says what is missing, and works when it is', async () => {
+    await postgres.pool.query("delete from sluice_migrations where name = '005_worker_role'");
+    const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
+    const lacks = 'its schema lacks 005_worker_role, which this worker needs';
+    await eventually('a warning', () => worker.said(`cannot reach the database yet, trying again: ${lacks}`));
+    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('005_worker_role', now())");
+    await eventually('a worker that is ready', () => worker.said('orders receives from'));
+  });
+
   test('stops at once while it asks for the schema', async () => {
     const hold = await holdTable(postgres, 'sluice_migrations');
     const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
