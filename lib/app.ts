@@ -33,6 +33,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
 
   const network = new NetworkStack(app, name('network'), {
     description: `Sluice ${stage}: the network`,
+    stage,
     network: configuration.network,
   });
   const data = new DataStack(app, name('data'), {
