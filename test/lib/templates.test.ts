@@ -14,6 +14,11 @@ const wildcardsAllowed: readonly { type: string; action?: string; resource: stri
     reason: 'the account administers its own key, or nobody could; in a key policy * means that key',
   },
   {
+    type: 'AWS::IAM::Policy',
+    resource: /:autoScalingGroup:\*:autoScalingGroupName\/sluice-[a-z0-9-]+"\]\]\}$/,
+    reason: 'AWS gives every group an id that stands before its name; the name, which nothing else has, is exact',
+  },
+  {
     type: 'AWS::EC2::VPCEndpoint',
     resource: '*',
     reason: "its policy names actions and this account's own resources by condition; which of them, each role says",
@@ -171,6 +176,10 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         [['secretsmanager:GetSecretValue'], expect.stringContaining('MasterUserSecret')],
         [['s3:GetObject'], expect.stringMatching(/cdk-hnb659fds-assets.*\/[0-9a-f]{64}\.zip/)],
         [['logs:CreateLogStream', 'logs:PutLogEvents'], expect.stringContaining(`GetAtt":["${id}FleetLogGroup`)],
+        [
+          ['autoscaling:CompleteLifecycleAction', 'autoscaling:RecordLifecycleActionHeartbeat'],
+          expect.stringContaining(`:autoScalingGroup:*:autoScalingGroupName/sluice-${stage}-${fleet}"`),
+        ],
       ]);
     });
   });
@@ -270,6 +279,9 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         'FLEET_ENTRY',
         'FLEET_BUNDLE_BUCKET',
         'FLEET_BUNDLE_KEY',
+        'FLEET_GROUP',
+        'FLEET_LAUNCH_HOOK',
+        'FLEET_TERMINATION_HOOK',
         'FLEET_LOG_GROUP',
         'FLEET_MINIMUM',
         'FLEET_MAXIMUM',
