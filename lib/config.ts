@@ -17,6 +17,15 @@ import {
 import { connectionProblem } from './constructs/connection-budget.ts';
 import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
+  BACKUP_WINDOW_ALLOWED,
+  CERTIFICATE_AUTHORITIES,
+  INSIGHTS_MODES,
+  isBackupWindow,
+  isMaintenanceWindow,
+  MAINTENANCE_WINDOW_ALLOWED,
+  windowsMeet,
+} from './constructs/database-limits.ts';
+import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,
   DELIVERY_DELAY_MAX_SECONDS,
@@ -220,6 +229,16 @@ const databaseSettings = settings({
   multiAz: flag(),
   /** How many days of point-in-time recovery are kept; 1 to 35, dev 1, prod 14. */
   backupRetentionDays: whole(1, 35),
+  /** When RDS takes its daily backup, UTC; at least 30 minutes, default 02:00-03:00. */
+  backupWindow: z.string(BACKUP_WINDOW_ALLOWED).refine(isBackupWindow, BACKUP_WINDOW_ALLOWED),
+  /** When RDS may restart it for a minor version, UTC; 30 minutes to a day, not while it takes its backup, default sun:03:30-sun:04:30. */
+  maintenanceWindow: z.string(MAINTENANCE_WINDOW_ALLOWED).refine(isMaintenanceWindow, MAINTENANCE_WINDOW_ALLOWED),
+  /** What Database Insights keeps: standard 7 days for nothing, advanced 15 months for a price by the processor; dev standard, prod advanced. */
+  insightsMode: oneOf(INSIGHTS_MODES),
+  /** Who signs the server's certificate: rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; default rds-ca-rsa2048-g1. */
+  certificateAuthority: oneOf(CERTIFICATE_AUTHORITIES),
+  /** How long the lines of PostgreSQL and of the migration step are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
+  logRetentionDays: logRetentionDays(),
   /** Whether RDS refuses to delete the database; dev false, prod true. */
   deletionProtection: flag(),
   /** What becomes of the database when its stack is deleted; dev destroy, prod snapshot. */
@@ -231,6 +250,13 @@ const databaseSettings = settings({
       code: 'custom',
       path: ['maxAllocatedStorageGib'],
       message: `${ceilingMin} (a tenth above allocatedStorageGib) to 65536`,
+    });
+  }
+  if (windowsMeet(database.backupWindow, database.maintenanceWindow)) {
+    context.addIssue({
+      code: 'custom',
+      path: ['maintenanceWindow'],
+      message: `hours that do not meet the backupWindow, ${database.backupWindow}`,
     });
   }
 });
@@ -359,19 +385,41 @@ const commonWatching = { alarmEmails: [], runbook: 'docs/operations.md' };
 const devWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 1800, workerLogRetentionDays: 7 };
 const prodWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 600, workerLogRetentionDays: 90 };
 
+const commonDatabase = {
+  backupWindow: '02:00-03:00',
+  maintenanceWindow: 'sun:03:30-sun:04:30',
+  certificateAuthority: 'rds-ca-rsa2048-g1',
+} satisfies Partial<DatabaseSettings>;
+const devDatabase: DatabaseSettings = {
+  ...commonDatabase,
+  instanceClass: 'db.t4g.micro',
+  allocatedStorageGib: 20,
+  maxAllocatedStorageGib: 50,
+  multiAz: false,
+  backupRetentionDays: 1,
+  insightsMode: 'standard',
+  logRetentionDays: 7,
+  deletionProtection: false,
+  removalPolicy: 'destroy',
+};
+const prodDatabase: DatabaseSettings = {
+  ...commonDatabase,
+  instanceClass: 'db.m7g.large',
+  allocatedStorageGib: 100,
+  maxAllocatedStorageGib: 500,
+  multiAz: true,
+  backupRetentionDays: 14,
+  insightsMode: 'advanced',
+  logRetentionDays: 90,
+  deletionProtection: true,
+  removalPolicy: 'snapshot',
+};
+
 const stages = {
   dev: {
     queues: byKind(devQueue, { ...devQueue, ...fifo }),
     fleets: { ...perWorkload(() => idleDevFleet), orders: devFleet, ledger: devFleet },
-    database: {
-      instanceClass: 'db.t4g.micro',
-      allocatedStorageGib: 20,
-      maxAllocatedStorageGib: 50,
-      multiAz: false,
-      backupRetentionDays: 1,
-      deletionProtection: false,
-      removalPolicy: 'destroy',
-    },
+    database: devDatabase,
     network: {
       cidr: '10.60.0.0/16',
       availabilityZones: 2,
@@ -385,15 +433,7 @@ const stages = {
   prod: {
     queues: byKind(prodQueue, { ...prodQueue, ...fifo }),
     fleets: perWorkload(() => prodFleet),
-    database: {
-      instanceClass: 'db.m7g.large',
-      allocatedStorageGib: 100,
-      maxAllocatedStorageGib: 500,
-      multiAz: true,
-      backupRetentionDays: 14,
-      deletionProtection: true,
-      removalPolicy: 'snapshot',
-    },
+    database: prodDatabase,
     network: {
       cidr: '10.60.0.0/16',
       availabilityZones: 2,

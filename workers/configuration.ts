@@ -6,8 +6,9 @@
 import { z } from 'zod';
 import type { InstanceSettings } from './instance/instance.ts';
 import type { Database } from './store/connection.ts';
+import { loginToken } from './store/login-token.ts';
 
-/** The only mode that proves whom the password of the secret is sent to. */
+/** The only mode that proves whom a token is sent to. */
 const SSL_MODE = 'verify-full';
 
 const environmentSchema = z.object({
@@ -18,10 +19,9 @@ const environmentSchema = z.object({
   PGHOST: z.string().min(1).optional(),
   PGPORT: z.coerce.number().int().min(1).max(65_535).default(5432),
   PGDATABASE: z.string().min(1).default('sluice'),
-  PGUSER: z.string().min(1).default('sluice'),
+  PGUSER: z.string().min(1).default('sluice_worker'),
   PGSSLMODE: z.string().min(1).default(SSL_MODE),
   PGSSLROOTCERT: z.string().min(1).optional(),
-  DATABASE_SECRET_ARN: z.string().min(1).optional(),
   STAGE: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** How long a stop may take. At least 25 lets idle long polls end by themselves. */
@@ -94,23 +94,22 @@ function readInstance(values: z.infer<typeof environmentSchema>): InstanceSettin
 
 function readDatabase(values: z.infer<typeof environmentSchema>): Database {
   if (values.DATABASE_URL !== undefined) return { name: 'url', url: values.DATABASE_URL };
-  if (values.PGHOST === undefined || values.DATABASE_SECRET_ARN === undefined) {
-    throw new Error(
-      'cannot start: the environment names no database; set DATABASE_URL, or PGHOST and DATABASE_SECRET_ARN',
-    );
+  if (values.PGHOST === undefined) {
+    throw new Error('cannot start: the environment names no database; set DATABASE_URL, or PGHOST');
   }
   if (values.PGSSLMODE !== SSL_MODE) {
     throw new Error(
-      `cannot start: PGSSLMODE is ${values.PGSSLMODE}; with DATABASE_SECRET_ARN only ${SSL_MODE} is allowed. Set it so, or use DATABASE_URL`,
+      `cannot start: PGSSLMODE is ${values.PGSSLMODE}; with PGHOST only ${SSL_MODE} is allowed. Set it so, or use DATABASE_URL`,
     );
   }
+  const { PGHOST: host, PGPORT: port, PGUSER: user, AWS_REGION: region } = values;
   return {
-    name: 'secret',
-    host: values.PGHOST,
-    port: values.PGPORT,
+    name: 'host',
+    host,
+    port,
     database: values.PGDATABASE,
-    user: values.PGUSER,
-    secretArn: values.DATABASE_SECRET_ARN,
+    user,
+    password: loginToken({ host, port, user, region }),
     certificateFile: values.PGSSLROOTCERT,
   };
 }

@@ -15,9 +15,9 @@ import { realSurroundings } from './runtime/surroundings.ts';
 import { Telemetry } from './runtime/telemetry.ts';
 import { mends } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
-import { migrate } from './store/migrate.ts';
 import { proveWrite } from './store/rejections.ts';
 import type { RenewedPool } from './store/renewed-pool.ts';
+import { requireSchema } from './store/schema.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** A queue or a database that is away at the start is waited for this long before the process gives up. */
@@ -60,7 +60,7 @@ async function consume<Payload>(
     region: configuration.region,
     onRequest: (operation) => telemetry.request(operation),
   });
-  const pool = openPool(configuration.database, configuration.region);
+  const pool = openPool(configuration.database);
   const facts = await reached(
     { what: `the queue ${configuration.queueUrl}`, settings: 'QUEUE_URL, AWS_REGION and the rights of this worker' },
     () => queue.describe(),
@@ -69,14 +69,13 @@ async function consume<Payload>(
   );
   if (facts === undefined) return;
   checkFacts(facts, configuration.queueUrl);
-  const migrations = await reached(
-    { what: 'the database', settings: 'DATABASE_URL, or PGHOST, PGDATABASE, PGUSER and DATABASE_SECRET_ARN' },
-    () => migrate(configuration.database, configuration.region),
+  const isReady = await reached(
+    { what: 'the database', settings: 'DATABASE_URL, or PGHOST, PGDATABASE, PGUSER and the rights of this worker' },
+    () => requireSchema(pool).then(() => true),
     stop,
     log,
   );
-  if (migrations === undefined) return;
-  if (migrations.length > 0) log.info({ migrations }, 'migrated');
+  if (isReady === undefined) return;
   if (!(await takesWrites(definition.name, pool, stop, log))) return;
 
   const consumer = consumerFor(definition, {

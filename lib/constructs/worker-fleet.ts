@@ -52,7 +52,7 @@ export interface WorkerFleetProps {
   /** Network that the instances are in. */
   readonly vpc: ec2.IVpc;
 
-  /** Subnets that the instances are in; they need a way to SQS, Secrets Manager, CloudWatch Logs and S3. */
+  /** Subnets that the instances are in; they need a way to SQS, CloudWatch Logs and S3. */
   readonly vpcSubnets: ec2.SubnetSelection;
 
   /**
@@ -230,10 +230,10 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   #workerRole(props: WorkerFleetProps, bundle: Asset): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
-      description: `Worker of the fleet ${props.fleetName}: its queue, its database's password, its own bundle`,
+      description: `Worker of the fleet ${props.fleetName}: its queue, its login to the database, its own bundle`,
     });
     props.workQueue.grantConsume(role);
-    props.store.grantReadSecret(role);
+    props.store.grantConnect(role);
     role.addToPrincipalPolicy(
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],

@@ -73,7 +73,7 @@ describe('a worker run alone', () => {
     const queue = await sqs.makeQueue();
     await sqs.send(queue.url, orders(3));
     const port = await findFreePort();
-    const away = new URL(postgres.url);
+    const away = new URL(postgres.workerUrl);
     const there = Number(away.port);
     away.port = String(port);
     const worker = new Worker(entry('orders'), environmentFor(queue, { DATABASE_URL: away.href }));
@@ -84,7 +84,7 @@ describe('a worker run alone', () => {
     await eventually('all stored', async () => (await storedOrders()) === 3);
   });
 
-  test('stops at once while another migrates', async () => {
+  test('stops at once while it asks for the schema', async () => {
     const hold = await holdTable(postgres, 'sluice_migrations');
     const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
     await eventually('a worker that waits', hold.isWaitedFor);
@@ -160,7 +160,7 @@ describe('a worker that is stopped in the middle', () => {
 });
 
 describe('a worker that cannot start says why in one sentence and exits with status 1', () => {
-  const withPassword = (password: string) => postgres.url.replace(/:[^:@/]+@/, `:${password}@`);
+  const withPassword = (password: string) => postgres.workerUrl.replace(/:[^:@/]+@/, `:${password}@`);
 
   test.each<[string, () => Promise<NodeJS.ProcessEnv>, RegExp]>([
     ['a variable is missing', async () => ({ QUEUE_URL: undefined }), /^cannot start, .* wrong: QUEUE_URL is not set$/],
@@ -182,11 +182,11 @@ describe('a worker that cannot start says why in one sentence and exits with sta
     [
       'the password is wrong',
       async () => ({ DATABASE_URL: withPassword('wrong') }),
-      /^cannot use the database: password authentication failed for user "sluice"\. Check DATABASE_URL/,
+      /^cannot use the database: password authentication failed for user "sluice_worker"\. Check DATABASE_URL/,
     ],
     [
       'the database does not exist',
-      async () => ({ DATABASE_URL: postgres.url.replace('/sluice?', '/nowhere?') }),
+      async () => ({ DATABASE_URL: postgres.workerUrl.replace('/sluice?', '/nowhere?') }),
       /^cannot use the database: database "nowhere" does not exist\. Check DATABASE_URL/,
     ],
   ])('when %s', async (_, change, reason) => {
