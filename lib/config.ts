@@ -16,6 +16,15 @@ import {
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
 import {
+  BACKUP_WINDOW_ALLOWED,
+  CERTIFICATE_AUTHORITIES,
+  INSIGHTS_MODES,
+  isBackupWindow,
+  isMaintenanceWindow,
+  MAINTENANCE_WINDOW_ALLOWED,
+  windowsMeet,
+} from './constructs/database-limits.ts';
+import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,
   DELIVERY_DELAY_MAX_SECONDS,
@@ -187,6 +196,16 @@ const databaseSettings = settings({
   multiAz: flag(),
   /** How many days of point-in-time recovery are kept; 1 to 35, dev 1, prod 14. */
   backupRetentionDays: whole(1, 35),
+  /** When RDS takes its daily backup, UTC; at least 30 minutes, default 02:00-03:00. */
+  backupWindow: z.string(BACKUP_WINDOW_ALLOWED).refine(isBackupWindow, BACKUP_WINDOW_ALLOWED),
+  /** When RDS may restart it for a minor version, UTC; 30 minutes to a day, not while it takes its backup, default sun:03:30-sun:04:30. */
+  maintenanceWindow: z.string(MAINTENANCE_WINDOW_ALLOWED).refine(isMaintenanceWindow, MAINTENANCE_WINDOW_ALLOWED),
+  /** What Database Insights keeps: standard 7 days for nothing, advanced 15 months for a price by the processor; dev standard, prod advanced. */
+  insightsMode: oneOf(INSIGHTS_MODES),
+  /** Who signs the server's certificate: rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; default rds-ca-rsa2048-g1. */
+  certificateAuthority: oneOf(CERTIFICATE_AUTHORITIES),
+  /** How long the lines of PostgreSQL and of the migration step are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
+  logRetentionDays: logRetentionDays(),
   /** Whether RDS refuses to delete the database; dev false, prod true. */
   deletionProtection: flag(),
   /** What becomes of the database when its stack is deleted; dev destroy, prod snapshot. */
@@ -200,9 +219,16 @@ const databaseSettings = settings({
       message: `${ceilingMin} (a tenth above allocatedStorageGib) to 65536`,
     });
   }
+  if (windowsMeet(database.backupWindow, database.maintenanceWindow)) {
+    context.addIssue({
+      code: 'custom',
+      path: ['maintenanceWindow'],
+      message: `hours that do not meet the backupWindow, ${database.backupWindow}`,
+    });
+  }
 });
 
-const networkSettings = settings({
+const networkShape = {
   /** The addresses of the VPC; a private range with a prefix of /16 to /22, default 10.60.0.0/16. */
   cidr: text(PRIVATE_RANGE, PRIVATE_RANGE_ALLOWED).refine(
     (cidr) => isIPv4(cidr.replace(/\/.*/, '')),
@@ -210,9 +236,31 @@ const networkSettings = settings({
   ),
   /** How many availability zones the subnets span; 2, the most that a template without an account can name. */
   availabilityZones: whole(2, 2),
-  /** How many NAT gateways carry what the workers send; 1 to `availabilityZones`, dev 1, prod 2. */
-  natGateways: whole(1, 2),
-});
+  /** How long it is kept what went through the network, in the days that CloudWatch Logs knows; dev 1, prod 90. */
+  flowLogRetentionDays: logRetentionDays(),
+};
+
+/** The way to AWS's services: docs/network.md compares what either costs. */
+const networkSettings = z.discriminatedUnion(
+  'egress',
+  [
+    settings({
+      ...networkShape,
+      /** Through endpoints in the network, which has no other way out; dev and prod. */
+      egress: z.literal('endpoints'),
+      /** In how many zones every endpoint is; 1 to 2, dev 1 (cheaper), prod 2 (a zone that fails takes none with it). */
+      endpointZones: whole(1, 2),
+    }),
+    settings({
+      ...networkShape,
+      /** Through NAT gateways, by which anything that speaks HTTPS can be reached. */
+      egress: z.literal('nat'),
+      /** How many NAT gateways carry what the workers send; 1 to 2, one for each zone at most. */
+      natGateways: whole(1, 2),
+    }),
+  ],
+  'one of endpoints, nat',
+);
 
 /** The mail programs of a team; a larger circle subscribes to the topic by itself. */
 const ALARM_EMAILS_MAX = 10;
@@ -301,36 +349,62 @@ const commonWatching = { alarmEmails: [], runbook: 'docs/operations.md' };
 const devWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 1800, workerLogRetentionDays: 7 };
 const prodWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 600, workerLogRetentionDays: 90 };
 
+const commonDatabase = {
+  backupWindow: '02:00-03:00',
+  maintenanceWindow: 'sun:03:30-sun:04:30',
+  certificateAuthority: 'rds-ca-rsa2048-g1',
+} satisfies Partial<DatabaseSettings>;
+const devDatabase: DatabaseSettings = {
+  ...commonDatabase,
+  instanceClass: 'db.t4g.micro',
+  allocatedStorageGib: 20,
+  maxAllocatedStorageGib: 50,
+  multiAz: false,
+  backupRetentionDays: 1,
+  insightsMode: 'standard',
+  logRetentionDays: 7,
+  deletionProtection: false,
+  removalPolicy: 'destroy',
+};
+const prodDatabase: DatabaseSettings = {
+  ...commonDatabase,
+  instanceClass: 'db.m7g.large',
+  allocatedStorageGib: 100,
+  maxAllocatedStorageGib: 500,
+  multiAz: true,
+  backupRetentionDays: 14,
+  insightsMode: 'advanced',
+  logRetentionDays: 90,
+  deletionProtection: true,
+  removalPolicy: 'snapshot',
+};
+
 const stages = {
   dev: {
     queues: byKind(devQueue, { ...devQueue, ...fifo }),
     fleets: { ...perWorkload(() => idleDevFleet), orders: devFleet, ledger: devFleet },
-    database: {
-      instanceClass: 'db.t4g.micro',
-      allocatedStorageGib: 20,
-      maxAllocatedStorageGib: 50,
-      multiAz: false,
-      backupRetentionDays: 1,
-      deletionProtection: false,
-      removalPolicy: 'destroy',
+    database: devDatabase,
+    network: {
+      cidr: '10.60.0.0/16',
+      availabilityZones: 2,
+      flowLogRetentionDays: 1,
+      egress: 'endpoints',
+      endpointZones: 1,
     },
-    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 1 },
     watching: devWatching,
     queueRemovalPolicy: 'destroy',
   },
   prod: {
     queues: byKind(prodQueue, { ...prodQueue, ...fifo }),
     fleets: perWorkload(() => prodFleet),
-    database: {
-      instanceClass: 'db.m7g.large',
-      allocatedStorageGib: 100,
-      maxAllocatedStorageGib: 500,
-      multiAz: true,
-      backupRetentionDays: 14,
-      deletionProtection: true,
-      removalPolicy: 'snapshot',
+    database: prodDatabase,
+    network: {
+      cidr: '10.60.0.0/16',
+      availabilityZones: 2,
+      flowLogRetentionDays: 90,
+      egress: 'endpoints',
+      endpointZones: 2,
     },
-    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 2 },
     watching: prodWatching,
     queueRemovalPolicy: 'retain',
   },

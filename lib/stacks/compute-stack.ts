@@ -52,6 +52,7 @@ export class ComputeStack extends Stack {
         store: props.store,
         vpc: props.network.vpc,
         vpcSubnets: props.network.workerSubnets,
+        egress: props.network.egress,
         instanceType: new ec2.InstanceType(fleet.instanceType),
         minimum: fleet.minimum,
         maximum: fleet.maximum,

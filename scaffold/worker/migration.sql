@@ -6,6 +6,9 @@ create table sample_work_entries (
   note     text   not null
 );
 
+-- What the write does there, and nothing else: whoever changes the write says it here, in a migration of its own.
+select grant_to_workers('insert', 'sample_work_entries');
+
 -- Down Migration
 
 drop table sample_work_entries;

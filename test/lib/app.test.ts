@@ -21,9 +21,9 @@ describe.each(stageNames)('stage %s', (stage) => {
     expect(app.templates[stack]).toMatchSnapshot();
   });
 
-  test('has five stacks, named for the stage', () => {
+  test('has six stacks, named for the stage', () => {
     expect(Object.keys(app.templates)).toEqual(
-      ['compute', 'data', 'messaging', 'monitoring', 'network'].map((part) => `sluice-${stage}-${part}`),
+      ['compute', 'data', 'messaging', 'monitoring', 'network', 'schema'].map((part) => `sluice-${stage}-${part}`),
     );
   });
 

@@ -47,6 +47,7 @@ describe('the assembly', () => {
       'AWS::RDS::DBInstance',
       'AWS::SQS::Queue',
       'AWS::SQS::QueuePolicy',
+      'Custom::SluiceSchema',
     ]);
   });
 

@@ -1,0 +1,88 @@
+/**
+ * What the rule packs of cdk-nag find and what stays as it is, each with its reason.
+ *
+ * This is the one list: nothing is acknowledged in lib/, so that a template carries no word about it and whoever lifts a
+ * construct decides anew. A finding that is not here fails compliance.test.ts, and so does an entry that finds nothing.
+ */
+
+export type Pack = 'AwsSolutions' | 'NIST.800.53.R5';
+
+export interface Acknowledgement {
+  /** As the pack reports it, with the finding in brackets where a rule has several. */
+  readonly rule: `${Pack}-${string}`;
+  /** Without the name of the app and the stage; `<Name>` stands for one word, such as the name of a worker. */
+  readonly path: string;
+  /** Stages that it is about; where it is not given, all that the pack looks at. */
+  readonly stages?: readonly string[];
+  readonly reason: string;
+}
+
+export const acknowledgements: readonly Acknowledgement[] = [
+  {
+    rule: 'AwsSolutions-VPC7',
+    path: 'network/Vpc/Resource',
+    reason: 'flow logs are not there yet',
+  },
+  {
+    rule: 'AwsSolutions-RDS3',
+    path: 'data/Store/Instance/Resource',
+    stages: ['dev'],
+    reason: 'dev has no standby, which would double what the database costs; what is in it can be sent again',
+  },
+  {
+    rule: 'AwsSolutions-RDS10',
+    path: 'data/Store/Instance/Resource',
+    stages: ['dev'],
+    reason: 'dev is made to be destroyed with one command; prod is protected',
+  },
+  {
+    rule: 'AwsSolutions-RDS11',
+    path: 'data/Store/Instance/Resource',
+    reason:
+      'another port hides nothing from whoever is in the network, and only the workers are let in by security group',
+  },
+  {
+    rule: 'AwsSolutions-AS3',
+    path: 'compute/<Name>Fleet/Group/ASG',
+    reason:
+      'a fleet that grows and shrinks all day would tell a person each time; alarms tell when it cannot grow or nobody works, and the activity history of the group keeps the rest for six weeks',
+  },
+  {
+    rule: 'NIST.800.53.R5-VPCFlowLogsEnabled',
+    path: 'network/Vpc/Resource',
+    reason: 'flow logs are not there yet',
+  },
+  {
+    rule: 'NIST.800.53.R5-VPCDefaultSecurityGroupClosed',
+    path: 'network/Vpc/Resource',
+    reason:
+      'CloudFormation cannot take rules from the default group, only a Lambda function can; nothing is in the group, which a rule over all templates holds so',
+  },
+  {
+    rule: 'NIST.800.53.R5-VPCNoUnrestrictedRouteToIGW',
+    path: 'network/Vpc/PublicSubnet<Number>/DefaultRoute',
+    reason: 'the NAT gateways need it and nothing else is in these subnets, which a rule over all templates holds so',
+  },
+  {
+    rule: 'NIST.800.53.R5-RDSEnhancedMonitoringEnabled',
+    path: 'data/Store/Instance/Resource',
+    reason: 'enhanced monitoring is not there yet',
+  },
+  {
+    rule: 'NIST.800.53.R5-RDSInBackupPlan',
+    path: 'data/Store/Instance/Resource',
+    reason:
+      'RDS itself takes a backup every day and keeps two weeks of point-in-time recovery; a plan in AWS Backup would be a second copy in the same account',
+  },
+  {
+    rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
+    path: 'compute/<Name>Fleet/Role/DefaultPolicy/Resource',
+    reason:
+      'the policy names the queue, the log group and the bundle of one role, so nobody else could use it; inline it goes when the role goes',
+  },
+  {
+    rule: 'NIST.800.53.R5-CloudWatchAlarmAction',
+    path: 'monitoring/<Name>Alarms/NoWorkerWhileMessagesWait<Part>/Resource',
+    reason: 'it is one of the two conditions of a composite alarm, which acts for both',
+  },
+];
