@@ -11,6 +11,7 @@ import {
   ACCEPTABLE_LATENCY_MAX_SECONDS,
   ACCEPTABLE_LATENCY_MIN_SECONDS,
   backlogPerInstanceMessages,
+  INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
   INSTANCE_RATE_MAX_MESSAGES_PER_SECOND,
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
@@ -323,7 +324,10 @@ const fifo = { highThroughput: true, contentBasedDeduplication: false };
 const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, dataKeyReuseMinutes: 60 };
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
-const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
+const commonScaling = {
+  acceptableLatencySeconds: ACCEPTABLE_LATENCY_MIN_SECONDS,
+  messagesPerSecondPerInstance: INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
+};
 /** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
 const idleDevFleet: FleetSettings = {
   instanceType: 't4g.micro',

@@ -6,6 +6,7 @@ import { buildApp } from '../../lib/app.ts';
 import { checkedConfiguration, configurationOf, type StageConfiguration } from '../../lib/config.ts';
 import { logAgentConfiguration } from '../../lib/constructs/log-agent.ts';
 import { CALLED_SERVICES } from '../../lib/constructs/service-endpoints.ts';
+import { constructId, workloadNames } from '../../lib/workloads.ts';
 import { type Resource, type Synthesized, synthesized, valuesIn } from './synthesized.ts';
 
 /** A stage that is not in the repository: one object, as anybody would add it, with the other way out. */
@@ -70,12 +71,13 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
       expect(rule).toMatchObject({ IpProtocol: 'tcp', SourceSecurityGroupId: expect.anything() });
       expect(Object.keys(rule).filter((key) => /^Cidr|PrefixList/.test(key))).toEqual([]);
     }
-    // The database has one for each fleet, and the endpoints one.
+    // The database has one for each fleet and one for the migrations, and the endpoints have one.
+    const ofDatabase = [...workloadNames, 'migration'].map(() => 5432);
     expect(
       rules('Ingress')
         .map(({ FromPort }) => FromPort)
         .sort(),
-    ).toEqual(network.egress === 'nat' ? [5432, 5432] : [443, 5432, 5432]);
+    ).toEqual(network.egress === 'nat' ? ofDatabase : [443, ...ofDatabase]);
   });
 
   test('lets out to named security groups and to S3, and only through NAT to anywhere', () => {
@@ -161,10 +163,9 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
         z.looseObject({ SecurityGroupIds: z.array(z.unknown()) }).parse(properties.LaunchTemplateData).SecurityGroupIds,
     );
     const imported = { 'Fn::ImportValue': expect.stringMatching(`^sluice-${stage}-network:.*Egress`) };
-    expect(memberships).toEqual([
-      [getAtt('OrdersFleetSecurityGroup'), imported],
-      [getAtt('LedgerFleetSecurityGroup'), imported],
-    ]);
+    expect(memberships).toEqual(
+      workloadNames.map((name) => [getAtt(`${constructId(name)}FleetSecurityGroup`), imported]),
+    );
   });
 
   test('logs what goes through it, encrypted and for as long as configured, by a role that can do only that', () => {
