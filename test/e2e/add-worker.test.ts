@@ -9,7 +9,7 @@ import { temporaryFolder } from '../local/machine/machine.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = ['bin', 'lib', 'local', 'producer', 'scaffold', 'workers', 'test', 'data'];
-const FILES = ['.gitignore', 'biome.json', 'cdk.json', 'jest.config.mjs', 'package.json', 'tsconfig.json'];
+const FILES = ['.gitignore', 'biome.json', 'cdk.json', 'jest.config.mjs', 'package-lock.json', 'package.json', 'tsconfig.json'];
 /** Two syntheses, a type check and two workers with their servers, on a machine that is busy. */
 const TIMEOUT_MS = 600_000;
 
