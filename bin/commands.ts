@@ -159,6 +159,27 @@ program
   });
 
 program
+  .command('image')
+  .description('pin a stage to the newest Amazon Linux 2023 of a region, in lib/images.json')
+  .addOption(stageOption())
+  .option('--region <name>', 'region that the stage is deployed to (default: that of the AWS SDK)')
+  .addHelpText(
+    'after',
+    `
+What is pinned is what instances boot from until it is pinned anew: a deploy
+without a change replaces nothing. A stage that is not pinned boots from the
+newest image, and a deploy replaces its instances whenever there is one.
+Commit lib/images.json and deploy; the group replaces one instance after another.
+
+Examples:
+  npm run sluice -- image --stage dev --region eu-central-1`,
+  )
+  .action(async (options) => {
+    const { pinImage } = await import('../local/pin-image.ts');
+    await pinImage({ stage: options.stage, region: options.region, output: process.stdout });
+  });
+
+program
   .command('add')
   .description('add to the app')
   .command('worker')

@@ -9,7 +9,15 @@ import { temporaryFolder } from '../local/machine/machine.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = ['bin', 'lib', 'local', 'producer', 'scaffold', 'workers', 'test', 'data'];
-const FILES = ['.gitignore', 'biome.json', 'cdk.json', 'jest.config.mjs', 'package-lock.json', 'package.json', 'tsconfig.json'];
+const FILES = [
+  '.gitignore',
+  'biome.json',
+  'cdk.json',
+  'jest.config.mjs',
+  'package-lock.json',
+  'package.json',
+  'tsconfig.json',
+];
 /** Two syntheses, a type check and two workers with their servers, on a machine that is busy. */
 const TIMEOUT_MS = 600_000;
 
@@ -86,7 +94,7 @@ describe('nothing is written of a worker', () => {
   });
 
   test('that a stage has no room for, and the sentence says what is short', async () => {
-    const small = textOf('lib/config.ts').replace(/(idleDevFleet[^}]*maximum: )1,/s, '$180,');
+    const small = textOf('lib/config.ts').replace(/(smallDevFleet[^}]*maximum: )1,/s, '$180,');
     writeFileSync(join(tree, 'lib/config.ts'), small);
     const [before, list] = [pathsIn(), textOf('lib/workloads.ts')];
     expect(await addWorker('parcels')).toEqual({
