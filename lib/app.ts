@@ -12,7 +12,7 @@
  * Holds always: the templates depend on the configuration and the sources alone; no account, no region, no look-up
  * and no clock takes part, so the same bytes come out anywhere.
  */
-import type { App } from 'aws-cdk-lib';
+import { type App, Tags } from 'aws-cdk-lib';
 import type { StageConfiguration } from './config.ts';
 import { imagesOf } from './images.ts';
 import { ComputeStack } from './stacks/compute-stack.ts';
@@ -21,6 +21,9 @@ import { MessagingStack } from './stacks/messaging-stack.ts';
 import { MonitoringStack } from './stacks/monitoring-stack.ts';
 import { NetworkStack } from './stacks/network-stack.ts';
 import { SchemaStack } from './stacks/schema-stack.ts';
+
+/** What everything that takes tags is found and billed by, beside its stage. */
+const PROJECT = 'sluice';
 
 export interface Stacks {
   readonly network: NetworkStack;
@@ -33,7 +36,9 @@ export interface Stacks {
 
 /** Builds the stacks of `configuration` into `app`. */
 export function buildApp(app: App, configuration: StageConfiguration): Stacks {
-  const { stage } = configuration;
+  const { stage, terminationProtection } = configuration;
+  Tags.of(app).add('project', PROJECT);
+  Tags.of(app).add('stage', stage);
   const name = (part: string) => `sluice-${stage}-${part}`;
 
   const network = new NetworkStack(app, name('network'), {
@@ -43,6 +48,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
   });
   const data = new DataStack(app, name('data'), {
     description: `Sluice ${stage}: the database`,
+    terminationProtection,
     stage,
     database: configuration.database,
     network,
@@ -56,6 +62,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
   });
   const messaging = new MessagingStack(app, name('messaging'), {
     description: `Sluice ${stage}: the queues and their key`,
+    terminationProtection,
     stage,
     queues: configuration.queues,
     queueRemovalPolicy: configuration.queueRemovalPolicy,

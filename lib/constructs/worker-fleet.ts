@@ -24,7 +24,8 @@ import { fleetUserData } from './fleet-user-data.ts';
 import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './leave-limits.ts';
 import type { PostgresStore } from './postgres-store.ts';
 import type { WorkQueue } from './work-queue.ts';
-import { BUNDLE_ENTRY, workerBundle } from './worker-bundle.ts';
+import { BUNDLE_ENTRY } from './worker-build.ts';
+import { workerBundle } from './worker-bundle.ts';
 import { WorkerLog } from './worker-log.ts';
 import { WORKER_NODE_OPTIONS } from './worker-node-options.ts';
 

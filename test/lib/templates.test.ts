@@ -35,8 +35,8 @@ const wildcardsAllowed: readonly {
   {
     type: 'AWS::EC2::VPCEndpoint',
     id: /./,
-    resource: /:s3:::.*(cdk-hnb659fds-assets-.*|-de612dc2)\/\*"\]\]\}$/,
-    reason: 'bundles have the names of their content, packages those that AWS gives them; the buckets are exact',
+    resource: /:s3:::.*(cdk-hnb659fds-assets-.*|-de612dc2|cloudformation-custom-resource-response-.*)\/\*"\]\]\}$/,
+    reason: 'objects have the names that their content, AWS or CloudFormation gives them; the buckets are exact',
   },
   {
     type: 'AWS::IAM::Policy',
