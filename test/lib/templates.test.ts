@@ -33,6 +33,12 @@ const wildcardsAllowed: readonly {
     reason: 'bundles have the names of their content, packages those that AWS gives them; the buckets are exact',
   },
   {
+    type: 'AWS::IAM::Role',
+    id: /^StoreMonitoringRole/,
+    resource: /:log-group:RDSOSMetrics:log-stream:\*"\]\]\}$/,
+    reason: 'RDS names the streams of its own log group, one for each database',
+  },
+  {
     type: 'AWS::IAM::Policy',
     id: /^MigrationRole/,
     resource: '*',
