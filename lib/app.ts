@@ -14,6 +14,7 @@
  */
 import { type App, Tags } from 'aws-cdk-lib';
 import type { StageConfiguration } from './config.ts';
+import { imagesOf } from './images.ts';
 import { ComputeStack } from './stacks/compute-stack.ts';
 import { DataStack } from './stacks/data-stack.ts';
 import { MessagingStack } from './stacks/messaging-stack.ts';
@@ -70,6 +71,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     description: `Sluice ${stage}: the worker fleets`,
     stage,
     fleets: configuration.fleets,
+    images: imagesOf(stage),
     logRetentionDays: configuration.watching.workerLogRetentionDays,
     network,
     messaging,

@@ -15,6 +15,7 @@ import {
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
+import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   BACKUP_WINDOW_ALLOWED,
   CERTIFICATE_AUTHORITIES,
@@ -56,6 +57,10 @@ export class ConfigurationError extends Error {
 /** An idle long poll ends by itself within 20 s; EC2 kills a stopping instance after some minutes, whatever it does. */
 const DRAIN_MIN_SECONDS = 25;
 const DRAIN_MAX_SECONDS = 900;
+const GRAVITON_TYPE = /^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/;
+const GRAVITON_TYPE_ALLOWED = 'a Graviton instance type such as t4g.micro';
+/** Of the 40 that Auto Scaling takes, far more than differ in what they are good for. */
+const SPOT_TYPES_MAX = 20;
 /** RDS refuses a storage ceiling closer than this to what it starts with. */
 const STORAGE_CEILING_RATIO = 1.1;
 /** What CloudWatch Logs keeps, for no other number of days: up to ten years. */
@@ -147,9 +152,27 @@ function checkRetention(
 const queueSettings = settings(queueShape).superRefine(checkRetention);
 const fifoQueueSettings = settings(fifoQueueShape).superRefine(checkRetention);
 
+/** A worker that is still draining when its group or EC2 has waited long enough is cut off. */
+function checkDrain(
+  fleet: {
+    readonly drainSeconds: number;
+    readonly terminationHookSeconds: number;
+    readonly spotInstanceTypes: readonly string[];
+  },
+  context: z.core.$RefinementCtx,
+): void {
+  const max = fleet.terminationHookSeconds - LEAVE_MARGIN_SECONDS;
+  const refuse = (message: string) => context.addIssue({ code: 'custom', path: ['drainSeconds'], message });
+  if (fleet.drainSeconds > max) {
+    refuse(`${DRAIN_MIN_SECONDS} to ${max} (terminationHookSeconds less ${LEAVE_MARGIN_SECONDS})`);
+  } else if (fleet.spotInstanceTypes.length > 0 && fleet.drainSeconds > SPOT_DRAIN_MAX_SECONDS) {
+    refuse(`${DRAIN_MIN_SECONDS} to ${SPOT_DRAIN_MAX_SECONDS} (what a Spot notice of two minutes leaves)`);
+  }
+}
+
 const fleetSettings = settings({
   /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
-  instanceType: text(/^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance type such as t4g.micro'),
+  instanceType: text(GRAVITON_TYPE, GRAVITON_TYPE_ALLOWED),
   /**
    * The fewest instances, also when nothing is to do; 0 to 100, dev 0 (costs nothing while nothing comes), prod 2.
    *
@@ -180,9 +203,19 @@ const fleetSettings = settings({
   rootVolumeGib: whole(8, 100),
   /** How long a worker that is told to stop may take for what it holds; 25 to 900, default 60. */
   drainSeconds: whole(DRAIN_MIN_SECONDS, DRAIN_MAX_SECONDS),
+  /**
+   * How long the group waits for the word of a worker that leaves; 85 to 7200, at least 60 more than `drainSeconds`,
+   * default 180. After that the instance goes whatever its worker does.
+   */
+  terminationHookSeconds: whole(DRAIN_MIN_SECONDS + LEAVE_MARGIN_SECONDS, HOOK_MAX_SECONDS),
+  /** Further Graviton types that instances may have as Spot; at most 20, none for a fleet that is all on demand, default none. */
+  spotInstanceTypes: listOf(text(GRAVITON_TYPE, GRAVITON_TYPE_ALLOWED), SPOT_TYPES_MAX),
+  /** How many instances stay on demand before others are Spot, where `spotInstanceTypes` has any; 0 to 100, default 1. */
+  onDemandBase: whole(0, 100),
   /** The least severe line that a worker logs: debug, info, warn or error; default info. */
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
 }).superRefine((fleet, context) => {
+  checkDrain(fleet, context);
   if (fleet.minimum > fleet.maximum) {
     context.addIssue({ code: 'custom', path: ['minimum'], message: `0 to ${fleet.maximum} (maximum)` });
   }
@@ -373,6 +406,7 @@ const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, 
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
 const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
+const commonLeaving = { terminationHookSeconds: 180, spotInstanceTypes: [], onDemandBase: 1 };
 /** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
 const smallDevFleet: FleetSettings = {
   instanceType: 't4g.micro',
@@ -381,6 +415,7 @@ const smallDevFleet: FleetSettings = {
   ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
+  ...commonLeaving,
   logLevel: 'info',
 };
 const devFleet: FleetSettings = { ...smallDevFleet, maximum: 2 };
@@ -391,6 +426,7 @@ const prodFleet: FleetSettings = {
   ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
+  ...commonLeaving,
   logLevel: 'info',
 };
 

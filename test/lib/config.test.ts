@@ -55,6 +55,12 @@ describe('a configuration', () => {
     ['fleets.ledger.messagesPerSecondPerInstance', 100_001, 'is 100001; allowed: 0.001 to 100000'],
     ['fleets.orders.rootVolumeGib', 4, 'is 4; allowed: 8 to 100'],
     ['fleets.orders.drainSeconds', 10, 'is 10; allowed: 25 to 900'],
+    ['fleets.orders.drainSeconds', 121, 'is 121; allowed: 25 to 120 (terminationHookSeconds less 60)'],
+    ['fleets.orders.terminationHookSeconds', 84, 'is 84; allowed: 85 to 7200'],
+    ['fleets.orders.terminationHookSeconds', 7_201, 'is 7201; allowed: 85 to 7200'],
+    ['fleets.orders.spotInstanceTypes.0', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type'],
+    ['fleets.orders.spotInstanceTypes', 'm7g.large', 'is "m7g.large"; allowed: a list of at most 20'],
+    ['fleets.orders.onDemandBase', -1, 'is -1; allowed: 0 to 100'],
     ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
     ['database.instanceClass', 't4g.micro', 'is "t4g.micro"; allowed: a Graviton instance class such as db.t4g.micro'],
     ['database.allocatedStorageGib', 10, 'is 10; allowed: 20 to 65536'],
@@ -146,6 +152,14 @@ describe('a configuration', () => {
       `stage dev: network.cidr is "${cidr}"; allowed: ${beginning}, which is where that range begins`,
     );
     expect(problemsOf(devWith('network.cidr', beginning))).toBe('none');
+  });
+
+  test('whose Spot instances would be gone before their drain is over is refused', () => {
+    const { stage: _, ...dev } = configurationOf('dev');
+    const orders = { ...dev.fleets.orders, drainSeconds: 101, spotInstanceTypes: ['t4g.small'] };
+    expect(problemsOf({ ...dev, fleets: { ...dev.fleets, orders } })).toBe(
+      'stage dev: fleets.orders.drainSeconds is 101; allowed: 25 to 100 (what a Spot notice of two minutes leaves)',
+    );
   });
 
   test('whose fleet may be empty is valid', () => {
