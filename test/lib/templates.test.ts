@@ -22,7 +22,7 @@ const wildcardsAllowed: readonly {
   },
   {
     type: 'AWS::IAM::Policy',
-    id: /FleetRole/,
+    id: /FleetRoleDefaultPolicy/,
     resource: /:autoScalingGroup:\*:autoScalingGroupName\/sluice-[a-z0-9-]+"\]\]\}$/,
     reason: 'AWS gives every group an id that stands before its name; the name, which nothing else has, is exact',
   },
