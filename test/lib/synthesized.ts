@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
+import { DISABLE_CREATION_STACK_TRACES } from 'aws-cdk-lib/cx-api';
 import { z } from 'zod';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import { buildApp } from '../../lib/app.ts';
@@ -15,6 +16,7 @@ import { configurationOf } from '../../lib/config.ts';
 const resourceSchema = z.looseObject({
   Type: z.string(),
   Properties: z.record(z.string(), z.unknown()).default({}),
+  DeletionPolicy: z.string().optional(),
 });
 const templateSchema = z.looseObject({ Resources: z.record(z.string(), resourceSchema).default({}) });
 const manifestSchema = z.looseObject({ missing: z.array(z.unknown()).default([]) });
@@ -27,6 +29,8 @@ export interface Resource {
   readonly id: string;
   readonly type: string;
   readonly properties: Record<string, unknown>;
+  /** What becomes of it when it leaves the template; the default is CloudFormation's. */
+  readonly deletionPolicy: string | undefined;
 }
 
 export interface Synthesized {
@@ -55,7 +59,8 @@ export function synthesized(
       outdir: folder,
       autoSynth: false,
       builtinCloudFormationValidation: validate,
-      context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] },
+      // Where each resource was created stands beside the template, and to find that out costs more in Jest than anywhere.
+      context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], [DISABLE_CREATION_STACK_TRACES]: true },
     });
     build(app);
     app.synth();
@@ -80,6 +85,7 @@ function readAssembly(folder: string): Synthesized {
       id,
       type: resource.Type,
       properties: resource.Properties,
+      deletionPolicy: resource.DeletionPolicy,
     })),
   );
   const { missing } = manifestSchema.parse(JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')));

@@ -21,6 +21,12 @@ const wildcardsAllowed: readonly {
     reason: 'the account administers its own key, or nobody could; in a key policy * means that key',
   },
   {
+    type: 'AWS::IAM::Policy',
+    id: /FleetRole/,
+    resource: /:autoScalingGroup:\*:autoScalingGroupName\/sluice-[a-z0-9-]+"\]\]\}$/,
+    reason: 'AWS gives every group an id that stands before its name; the name, which nothing else has, is exact',
+  },
+  {
     type: 'AWS::EC2::VPCEndpoint',
     id: /./,
     resource: '*',
@@ -29,8 +35,8 @@ const wildcardsAllowed: readonly {
   {
     type: 'AWS::EC2::VPCEndpoint',
     id: /./,
-    resource: /:s3:::.*(cdk-hnb659fds-assets-.*|-de612dc2)\/\*"\]\]\}$/,
-    reason: 'bundles have the names of their content, packages those that AWS gives them; the buckets are exact',
+    resource: /:s3:::.*(cdk-hnb659fds-assets-.*|-de612dc2|cloudformation-custom-resource-response-.*)\/\*"\]\]\}$/,
+    reason: 'objects have the names that their content, AWS or CloudFormation gives them; the buckets are exact',
   },
   {
     type: 'AWS::IAM::Role',
@@ -192,6 +198,10 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         [['rds-db:connect'], expect.stringMatching(/:dbuser:.*DbiResourceId.*\/sluice_worker/)],
         [['s3:GetObject'], expect.stringMatching(/cdk-hnb659fds-assets.*\/[0-9a-f]{64}\.zip/)],
         [['logs:CreateLogStream', 'logs:PutLogEvents'], expect.stringContaining(`GetAtt":["${id}FleetLogGroup`)],
+        [
+          ['autoscaling:CompleteLifecycleAction', 'autoscaling:RecordLifecycleActionHeartbeat'],
+          expect.stringContaining(`:autoScalingGroup:*:autoScalingGroupName/sluice-${stage}-${fleet}"`),
+        ],
       ]);
     });
   });
@@ -294,6 +304,9 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
         'FLEET_ENTRY',
         'FLEET_BUNDLE_BUCKET',
         'FLEET_BUNDLE_KEY',
+        'FLEET_GROUP',
+        'FLEET_LAUNCH_HOOK',
+        'FLEET_TERMINATION_HOOK',
         'FLEET_LOG_GROUP',
         'FLEET_MINIMUM',
         'FLEET_MAXIMUM',

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
-import { bundleWorker } from '../../lib/constructs/worker-bundle.ts';
+import { bundleWorker } from '../../lib/constructs/worker-build.ts';
 import { findFreePort } from '../../local/machine/ports.ts';
 import { FaultyNetwork } from '../faults/faulty-network.ts';
 import { startFaultyProxy } from '../faults/faulty-sqs.ts';
