@@ -15,7 +15,6 @@ import {
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
-import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   BACKUP_WINDOW_ALLOWED,
   CERTIFICATE_AUTHORITIES,
@@ -25,6 +24,7 @@ import {
   MAINTENANCE_WINDOW_ALLOWED,
   windowsMeet,
 } from './constructs/database-limits.ts';
+import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,

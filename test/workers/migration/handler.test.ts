@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { bundleWorker } from '../../../lib/constructs/worker-bundle.ts';
+import { bundleWorker } from '../../../lib/constructs/worker-build.ts';
 import { COMPILE_CACHE_FOLDER } from '../../../local/compile-cache.ts';
 import { findFreePort, portOf } from '../../../local/machine/ports.ts';
 import { FaultyNetwork } from '../../faults/faulty-network.ts';
