@@ -22,7 +22,7 @@ const wildcardsAllowed: readonly {
   },
   {
     type: 'AWS::IAM::Policy',
-    id: /FleetRole/,
+    id: /FleetRoleDefaultPolicy/,
     resource: /:autoScalingGroup:\*:autoScalingGroupName\/sluice-[a-z0-9-]+"\]\]\}$/,
     reason: 'AWS gives every group an id that stands before its name; the name, which nothing else has, is exact',
   },
@@ -37,6 +37,12 @@ const wildcardsAllowed: readonly {
     id: /./,
     resource: /:s3:::.*(cdk-hnb659fds-assets-.*|-de612dc2|cloudformation-custom-resource-response-.*)\/\*"\]\]\}$/,
     reason: 'objects have the names that their content, AWS or CloudFormation gives them; the buckets are exact',
+  },
+  {
+    type: 'AWS::IAM::Role',
+    id: /^StoreMonitoringRole/,
+    resource: /:log-group:RDSOSMetrics:log-stream:\*"\]\]\}$/,
+    reason: 'RDS names the streams of its own log group, one for each database',
   },
   {
     type: 'AWS::IAM::Policy',
