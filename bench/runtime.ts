@@ -76,7 +76,7 @@ export interface StoringOptions {
 /** A worker whose every commit and delete can be seen; until SIGTERM. */
 export async function consumeAndStore(options: StoringOptions): Promise<void> {
   const parts = await openParts(options.onDelete);
-  const pool = openPool({ name: 'url', url: options.databaseUrl }, undefined);
+  const pool = openPool({ name: 'url', url: options.databaseUrl });
   const seen = new WeakSet<pg.PoolClient>();
   const connect = pool.connect.bind(pool);
   pool.connect = async () => {

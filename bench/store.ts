@@ -46,7 +46,7 @@ export interface BenchDatabase {
 
 export async function openDatabase(site: Site): Promise<BenchDatabase> {
   const server = await startEmbeddedPostgres({ run: site.run });
-  await migrate({ name: 'url', url: server.url }, undefined);
+  await migrate({ name: 'url', url: server.url });
   const pool = new pg.Pool({ connectionString: server.url, max: 1 });
   pool.on('error', () => {});
   await pool.query(CREATE_TABLE);

@@ -3,9 +3,11 @@
  *
  *   monitoring ──▶ all of these but the network
  *
- *   compute ──▶ data ──▶ network
- *      │  └────────────────▲
+ *   compute ──▶ schema ──▶ data ──▶ network
+ *      │  └───────────────────────────▲
  *      └────▶ messaging
+ *
+ * Of the schema compute uses nothing: it only comes later, so that no fleet changes when a migration fails.
  *
  * Holds always: the templates depend on the configuration and the sources alone; no account, no region, no look-up
  * and no clock takes part, so the same bytes come out anywhere.
@@ -17,10 +19,12 @@ import { DataStack } from './stacks/data-stack.ts';
 import { MessagingStack } from './stacks/messaging-stack.ts';
 import { MonitoringStack } from './stacks/monitoring-stack.ts';
 import { NetworkStack } from './stacks/network-stack.ts';
+import { SchemaStack } from './stacks/schema-stack.ts';
 
 export interface Stacks {
   readonly network: NetworkStack;
   readonly data: DataStack;
+  readonly schema: SchemaStack;
   readonly messaging: MessagingStack;
   readonly compute: ComputeStack;
   readonly monitoring: MonitoringStack;
@@ -33,12 +37,21 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
 
   const network = new NetworkStack(app, name('network'), {
     description: `Sluice ${stage}: the network`,
+    stage,
     network: configuration.network,
   });
   const data = new DataStack(app, name('data'), {
     description: `Sluice ${stage}: the database`,
+    stage,
     database: configuration.database,
     network,
+  });
+  const schema = new SchemaStack(app, name('schema'), {
+    description: `Sluice ${stage}: the schema of the database`,
+    stage,
+    logRetentionDays: configuration.database.logRetentionDays,
+    network,
+    store: data.store,
   });
   const messaging = new MessagingStack(app, name('messaging'), {
     description: `Sluice ${stage}: the queues and their key`,
@@ -55,6 +68,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     messaging,
     store: data.store,
   });
+  compute.addStackDependency(schema, 'workers need the schema of their own version or a newer one');
   const monitoring = new MonitoringStack(app, name('monitoring'), {
     description: `Sluice ${stage}: alarms and dashboards`,
     stage,
@@ -65,5 +79,5 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     compute,
     store: data.store,
   });
-  return { network, data, messaging, compute, monitoring };
+  return { network, data, schema, messaging, compute, monitoring };
 }

@@ -2,7 +2,8 @@
  * What differs between stages: one object per stage, checked before anything is built from it.
  *
  * Holds always: nothing in lib/ reads the environment or the CDK context; what a stage can vary is here and only
- * here. A new stage is one more object in `stages`. Units stand last in the names.
+ * here. A new stage is one more object in `stages`; a new workload, in workloads.ts, has in every stage the settings that
+ * are usual there until it is given its own, as `{ ...byKind(…), parcels: { … } }`. Units stand last in the names.
  */
 import { isIPv4 } from 'node:net';
 import { z } from 'zod';
@@ -14,6 +15,15 @@ import {
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
+import {
+  BACKUP_WINDOW_ALLOWED,
+  CERTIFICATE_AUTHORITIES,
+  INSIGHTS_MODES,
+  isBackupWindow,
+  isMaintenanceWindow,
+  MAINTENANCE_WINDOW_ALLOWED,
+  windowsMeet,
+} from './constructs/database-limits.ts';
 import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,
@@ -29,6 +39,7 @@ import {
   VISIBILITY_TIMEOUT_MAX_SECONDS,
   VISIBILITY_TIMEOUT_MIN_SECONDS,
 } from './constructs/queue-limits.ts';
+import { byKind, isWorkloadName, perWorkload, WORKLOAD_NAME_ALLOWED, workloadNames } from './workloads.ts';
 
 /** A setting, a stage or a combination of settings that is not allowed; its message is for a person. */
 export class ConfigurationError extends Error {
@@ -185,6 +196,16 @@ const databaseSettings = settings({
   multiAz: flag(),
   /** How many days of point-in-time recovery are kept; 1 to 35, dev 1, prod 14. */
   backupRetentionDays: whole(1, 35),
+  /** When RDS takes its daily backup, UTC; at least 30 minutes, default 02:00-03:00. */
+  backupWindow: z.string(BACKUP_WINDOW_ALLOWED).refine(isBackupWindow, BACKUP_WINDOW_ALLOWED),
+  /** When RDS may restart it for a minor version, UTC; 30 minutes to a day, not while it takes its backup, default sun:03:30-sun:04:30. */
+  maintenanceWindow: z.string(MAINTENANCE_WINDOW_ALLOWED).refine(isMaintenanceWindow, MAINTENANCE_WINDOW_ALLOWED),
+  /** What Database Insights keeps: standard 7 days for nothing, advanced 15 months for a price by the processor; dev standard, prod advanced. */
+  insightsMode: oneOf(INSIGHTS_MODES),
+  /** Who signs the server's certificate: rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; default rds-ca-rsa2048-g1. */
+  certificateAuthority: oneOf(CERTIFICATE_AUTHORITIES),
+  /** How long the lines of PostgreSQL and of the migration step are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
+  logRetentionDays: logRetentionDays(),
   /** Whether RDS refuses to delete the database; dev false, prod true. */
   deletionProtection: flag(),
   /** What becomes of the database when its stack is deleted; dev destroy, prod snapshot. */
@@ -198,9 +219,16 @@ const databaseSettings = settings({
       message: `${ceilingMin} (a tenth above allocatedStorageGib) to 65536`,
     });
   }
+  if (windowsMeet(database.backupWindow, database.maintenanceWindow)) {
+    context.addIssue({
+      code: 'custom',
+      path: ['maintenanceWindow'],
+      message: `hours that do not meet the backupWindow, ${database.backupWindow}`,
+    });
+  }
 });
 
-const networkSettings = settings({
+const networkShape = {
   /** The addresses of the VPC; a private range with a prefix of /16 to /22, default 10.60.0.0/16. */
   cidr: text(PRIVATE_RANGE, PRIVATE_RANGE_ALLOWED).refine(
     (cidr) => isIPv4(cidr.replace(/\/.*/, '')),
@@ -208,9 +236,31 @@ const networkSettings = settings({
   ),
   /** How many availability zones the subnets span; 2, the most that a template without an account can name. */
   availabilityZones: whole(2, 2),
-  /** How many NAT gateways carry what the workers send; 1 to `availabilityZones`, dev 1, prod 2. */
-  natGateways: whole(1, 2),
-});
+  /** How long it is kept what went through the network, in the days that CloudWatch Logs knows; dev 1, prod 90. */
+  flowLogRetentionDays: logRetentionDays(),
+};
+
+/** The way to AWS's services: docs/network.md compares what either costs. */
+const networkSettings = z.discriminatedUnion(
+  'egress',
+  [
+    settings({
+      ...networkShape,
+      /** Through endpoints in the network, which has no other way out; dev and prod. */
+      egress: z.literal('endpoints'),
+      /** In how many zones every endpoint is; 1 to 2, dev 1 (cheaper), prod 2 (a zone that fails takes none with it). */
+      endpointZones: whole(1, 2),
+    }),
+    settings({
+      ...networkShape,
+      /** Through NAT gateways, by which anything that speaks HTTPS can be reached. */
+      egress: z.literal('nat'),
+      /** How many NAT gateways carry what the workers send; 1 to 2, one for each zone at most. */
+      natGateways: whole(1, 2),
+    }),
+  ],
+  'one of endpoints, nat',
+);
 
 /** The mail programs of a team; a larger circle subscribes to the topic by itself. */
 const ALARM_EMAILS_MAX = 10;
@@ -229,21 +279,11 @@ const watchingSettings = settings({
 });
 
 const stageSettings = settings({
-  /** The work queues, each with its dead-letter queue. */
-  queues: settings({
-    /** The standard queue that every order goes to. */
-    orders: queueSettings,
-    /** The FIFO queue that carries each customer's orders in order. */
-    ledger: fifoQueueSettings,
-  }),
-  /** The worker fleets, one per queue. */
-  fleets: settings({
-    /** Writes orders and their lines. */
-    orders: fleetSettings,
-    /** Keeps each customer's running balance. */
-    ledger: fleetSettings,
-  }),
-  /** The PostgreSQL database that both fleets write to. */
+  /** The work queue of each workload, with its dead-letter queue. */
+  queues: settings(byKind(queueSettings, fifoQueueSettings)),
+  /** The worker fleet of each workload. */
+  fleets: settings(perWorkload(() => fleetSettings)),
+  /** The PostgreSQL database that all fleets write to. */
   database: databaseSettings,
   /** The VPC that fleets and database live in. */
   network: networkSettings,
@@ -284,15 +324,17 @@ const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, 
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
 const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
-const devFleet: FleetSettings = {
+/** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
+const idleDevFleet: FleetSettings = {
   instanceType: 't4g.micro',
-  minimum: 1,
-  maximum: 2,
+  minimum: 0,
+  maximum: 1,
   ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
   logLevel: 'info',
 };
+const devFleet: FleetSettings = { ...idleDevFleet, minimum: 1, maximum: 2 };
 const prodFleet: FleetSettings = {
   instanceType: 'm7g.medium',
   minimum: 2,
@@ -307,36 +349,62 @@ const commonWatching = { alarmEmails: [], runbook: 'docs/operations.md' };
 const devWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 1800, workerLogRetentionDays: 7 };
 const prodWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 600, workerLogRetentionDays: 90 };
 
+const commonDatabase = {
+  backupWindow: '02:00-03:00',
+  maintenanceWindow: 'sun:03:30-sun:04:30',
+  certificateAuthority: 'rds-ca-rsa2048-g1',
+} satisfies Partial<DatabaseSettings>;
+const devDatabase: DatabaseSettings = {
+  ...commonDatabase,
+  instanceClass: 'db.t4g.micro',
+  allocatedStorageGib: 20,
+  maxAllocatedStorageGib: 50,
+  multiAz: false,
+  backupRetentionDays: 1,
+  insightsMode: 'standard',
+  logRetentionDays: 7,
+  deletionProtection: false,
+  removalPolicy: 'destroy',
+};
+const prodDatabase: DatabaseSettings = {
+  ...commonDatabase,
+  instanceClass: 'db.m7g.large',
+  allocatedStorageGib: 100,
+  maxAllocatedStorageGib: 500,
+  multiAz: true,
+  backupRetentionDays: 14,
+  insightsMode: 'advanced',
+  logRetentionDays: 90,
+  deletionProtection: true,
+  removalPolicy: 'snapshot',
+};
+
 const stages = {
   dev: {
-    queues: { orders: devQueue, ledger: { ...devQueue, ...fifo } },
-    fleets: { orders: devFleet, ledger: devFleet },
-    database: {
-      instanceClass: 'db.t4g.micro',
-      allocatedStorageGib: 20,
-      maxAllocatedStorageGib: 50,
-      multiAz: false,
-      backupRetentionDays: 1,
-      deletionProtection: false,
-      removalPolicy: 'destroy',
+    queues: byKind(devQueue, { ...devQueue, ...fifo }),
+    fleets: { ...perWorkload(() => idleDevFleet), orders: devFleet, ledger: devFleet },
+    database: devDatabase,
+    network: {
+      cidr: '10.60.0.0/16',
+      availabilityZones: 2,
+      flowLogRetentionDays: 1,
+      egress: 'endpoints',
+      endpointZones: 1,
     },
-    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 1 },
     watching: devWatching,
     queueRemovalPolicy: 'destroy',
   },
   prod: {
-    queues: { orders: prodQueue, ledger: { ...prodQueue, ...fifo } },
-    fleets: { orders: prodFleet, ledger: prodFleet },
-    database: {
-      instanceClass: 'db.m7g.large',
-      allocatedStorageGib: 100,
-      maxAllocatedStorageGib: 500,
-      multiAz: true,
-      backupRetentionDays: 14,
-      deletionProtection: true,
-      removalPolicy: 'snapshot',
+    queues: byKind(prodQueue, { ...prodQueue, ...fifo }),
+    fleets: perWorkload(() => prodFleet),
+    database: prodDatabase,
+    network: {
+      cidr: '10.60.0.0/16',
+      availabilityZones: 2,
+      flowLogRetentionDays: 90,
+      egress: 'endpoints',
+      endpointZones: 2,
     },
-    network: { cidr: '10.60.0.0/16', availabilityZones: 2, natGateways: 2 },
     watching: prodWatching,
     queueRemovalPolicy: 'retain',
   },
@@ -365,7 +433,12 @@ export function configurationOf(stage: string): StageConfiguration {
  * @throws ConfigurationError with one line per problem: stage, field, value and what is allowed.
  */
 export function checkedConfiguration(stage: string, candidate: unknown): StageConfiguration {
-  // A stage is part of physical names: `sluice-<stage>-ledger-dlq.fifo` has to stay within 80 characters.
+  // Stage and workload are parts of physical names: `sluice-<stage>-ledger-dlq.fifo` has to stay within 80 characters.
+  for (const name of workloadNames.filter((each) => !isWorkloadName(each))) {
+    throw new ConfigurationError(
+      `workload name ${JSON.stringify(name)} cannot be used; allowed: ${WORKLOAD_NAME_ALLOWED}`,
+    );
+  }
   if (!/^[a-z][a-z0-9]{0,19}$/.test(stage)) {
     throw new ConfigurationError(
       `stage name ${JSON.stringify(stage)} cannot be used; allowed: 1 to 20 lower-case letters and digits, a letter first`,

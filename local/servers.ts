@@ -31,7 +31,9 @@ export interface SqsServer {
 }
 
 export interface PostgresServer {
+  /** As the owner of the tables. */
   readonly url: string;
+  readonly embedded: boolean;
   /** Of the embedded one, as it runs now: it has another when it was started again. */
   readonly pid: number | undefined;
   /** For the run's own look at the tables. */
@@ -118,13 +120,14 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresSe
       );
     }
     const { url } = options;
-    return { url, pid: undefined, pool, isSilent: () => isSilent(url), stop: () => pool.end() };
+    return { url, embedded: false, pid: undefined, pool, isSilent: () => isSilent(url), stop: () => pool.end() };
   }
   const server = new RestartingPostgres(options);
   const url = await server.start();
   const pool = monitorPool(url);
   return {
     url,
+    embedded: true,
     get pid() {
       return server.pid;
     },

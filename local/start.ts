@@ -28,6 +28,7 @@ import { checkReportFile, costOf, type RunReport, takeReport, writeReport } from
 import { numberOf, Screen } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
 import { balanceQueues } from './take-balances.ts';
+import { letWorkersIn } from './worker-login.ts';
 
 export const SAMPLE_FILE = fileURLToPath(new URL('../data/orders-2011-08-12.csv', import.meta.url));
 const SAMPLE_TITLE = '12 August 2011 (Online Retail, CC BY 4.0)';
@@ -108,18 +109,20 @@ class LocalRun {
     const { system, servers, credentials, sqs, postgres } = prepared;
     const { environment, workers, signal } = this.#options;
     await makeQueues(system, servers, sqs.control, this.#events.onEvent);
+    const migrations = await migrate({ name: 'url', url: postgres.url });
     const queues = hireFleets({
       ...this.#events,
       run: this.#run,
       system,
       servers,
-      databaseUrl: postgres.url,
+      // A server of the person's own is left its roles as they are.
+      databaseUrl: postgres.embedded ? await letWorkersIn(postgres.pool, postgres.url) : postgres.url,
       credentials,
       environment,
       workers,
     });
     this.#fleets = queues.map(({ fleet }) => fleet);
-    await this.#migrateAndAnnounce(prepared);
+    await this.#announce(prepared, migrations);
     await Promise.all(this.#fleets.map((fleet) => fleet.start()));
     const sending = await this.#sendAndWatch(prepared, queues);
     if (signal.aborted) this.#screen.line('\nDraining; Ctrl-C again stops at once');
@@ -151,8 +154,10 @@ class LocalRun {
     });
   }
 
-  async #migrateAndAnnounce({ stage, system, resources, servers, postgres }: Preparation): Promise<void> {
-    const migrations = await migrate({ name: 'url', url: postgres.url }, undefined);
+  async #announce(
+    { stage, system, resources, servers, postgres }: Preparation,
+    migrations: readonly string[],
+  ): Promise<void> {
     const { rows } = await postgres.pool.query<{ name: string }>(
       'select name from sluice_migrations order by id desc limit 1',
     );

@@ -6,7 +6,7 @@
  */
 import { DatabaseError } from 'pg';
 import { z } from 'zod';
-import { MigrationError } from './store/migrate.ts';
+import { MigrationError, SchemaTooOldError } from './store/schema.ts';
 
 /**
  * SQLSTATE: connection (08), conflict (40), resources (53) and operator (57: starting, stopping); a lock that others
@@ -29,6 +29,8 @@ const codeSchema = z.object({ code: z.string() });
 
 export function mends(error: unknown): boolean {
   if (error instanceof MigrationError) return mends(error.cause);
+  // The deployment that brings it may be under way.
+  if (error instanceof SchemaTooOldError) return true;
   if (error instanceof DatabaseError) {
     const state = error.code ?? '';
     return MENDING_CLASSES.includes(state.slice(0, 2)) || MENDING_STATES.includes(state);

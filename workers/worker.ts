@@ -8,13 +8,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { readConfiguration, type WorkerConfiguration } from './configuration.ts';
 import { consumerFor, type WorkerDefinition } from './consumer-for.ts';
+import { Presence } from './presence.ts';
 import type { DrainReport } from './runtime/consumer.ts';
 import { checkFacts, SqsQueue } from './runtime/queue-client.ts';
 import { realSurroundings } from './runtime/surroundings.ts';
 import { Telemetry } from './runtime/telemetry.ts';
 import { mends } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
-import { migrate } from './store/migrate.ts';
+import { proveWrite } from './store/rejections.ts';
+import type { RenewedPool } from './store/renewed-pool.ts';
+import { requireSchema } from './store/schema.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** A queue or a database that is away at the start is waited for this long before the process gives up. */
@@ -22,10 +25,8 @@ const START_SECONDS_MAX = 300;
 const START_PAUSE_MS = 1_000;
 const EXIT_CODE_STOPPED = 0;
 const EXIT_CODE_CANNOT_START = 1;
-/** As a shell reports a process that was interrupted. */
-const EXIT_CODE_FORCED = 130;
 
-/** Runs until SIGTERM or SIGINT, then drains; a second signal ends the process at once. */
+/** Runs until it is told to stop, then drains; a second signal ends the process at once. */
 export async function runWorker<Payload>(definition: WorkerDefinition<Payload>): Promise<void> {
   const output = pino.destination({ fd: 1, sync: true });
   let log = pino({ name: definition.name, base: { worker: definition.name } }, output);
@@ -35,7 +36,9 @@ export async function runWorker<Payload>(definition: WorkerDefinition<Payload>):
     log = pino({ level, base: { worker: definition.name, stage } }, output);
     const writeLine = (line: string) => output.write(`${line}\n`);
     const telemetry = new Telemetry(definition.name, writeLine, realSurroundings.monotonicMs, stage);
-    await consume(definition, configuration, telemetry, log);
+    const presence = await Presence.of(configuration, process.env, log);
+    await consume(definition, configuration, presence, telemetry, log);
+    await presence.left();
     process.exit(EXIT_CODE_STOPPED);
   } catch (error) {
     log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
@@ -46,17 +49,18 @@ export async function runWorker<Payload>(definition: WorkerDefinition<Payload>):
 async function consume<Payload>(
   definition: WorkerDefinition<Payload>,
   configuration: WorkerConfiguration,
+  presence: Presence,
   telemetry: Telemetry,
   log: Logger,
 ): Promise<void> {
-  const stop = stopSignals(log);
+  const { stop } = presence;
   const queue = new SqsQueue({
     queueUrl: configuration.queueUrl,
     deadLetterQueueUrl: configuration.deadLetterQueueUrl,
     region: configuration.region,
     onRequest: (operation) => telemetry.request(operation),
   });
-  const pool = openPool(configuration.database, configuration.region);
+  const pool = openPool(configuration.database);
   const facts = await reached(
     { what: `the queue ${configuration.queueUrl}`, settings: 'QUEUE_URL, AWS_REGION and the rights of this worker' },
     () => queue.describe(),
@@ -65,14 +69,14 @@ async function consume<Payload>(
   );
   if (facts === undefined) return;
   checkFacts(facts, configuration.queueUrl);
-  const migrations = await reached(
-    { what: 'the database', settings: 'DATABASE_URL, or PGHOST, PGDATABASE, PGUSER and DATABASE_SECRET_ARN' },
-    () => migrate(configuration.database, configuration.region),
+  const isReady = await reached(
+    { what: 'the database', settings: 'DATABASE_URL, or PGHOST, PGDATABASE, PGUSER and the rights of this worker' },
+    () => requireSchema(pool).then(() => true),
     stop,
     log,
   );
-  if (migrations === undefined) return;
-  if (migrations.length > 0) log.info({ migrations }, 'migrated');
+  if (isReady === undefined) return;
+  if (!(await takesWrites(definition.name, pool, stop, log))) return;
 
   const consumer = consumerFor(definition, {
     queue,
@@ -83,30 +87,29 @@ async function consume<Payload>(
     log,
     surroundings: realSurroundings,
   });
-  stop.addEventListener('abort', () => consumer.stop(configuration.drainSeconds), { once: true });
-  if (stop.aborted) consumer.stop(configuration.drainSeconds);
+  stop.addEventListener('abort', () => consumer.stop(presence.drainSeconds), { once: true });
+  if (stop.aborted) consumer.stop(presence.drainSeconds);
   const { metricsIntervalSeconds, livenessFile } = configuration;
   const upkeep = new Upkeep({ consumer, telemetry, metricsIntervalSeconds, livenessFile, pool, log });
+  presence.ready(() => consumer.isAlive);
   log.info(`${definition.name} receives from ${queueName(configuration.queueUrl)}`);
   const report = await consumer.run();
   upkeep.end();
   log.info({ ...report }, drained(definition.name, report));
 }
 
-/** Aborts at the first SIGTERM or SIGINT; the second ends the process, whose messages SQS shows again. */
-function stopSignals(log: Logger): AbortSignal {
-  const stopping = new AbortController();
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping.signal.aborted) {
-      log.warn(`${signal} again: stopping without draining`);
-      process.exit(EXIT_CODE_FORCED);
-    }
-    log.info(`${signal}: draining`);
-    stopping.abort();
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  return stopping.signal;
+/** False when told to stop meanwhile: a database that only answers is not one that a worker is ready for. */
+async function takesWrites(name: string, pool: RenewedPool, stop: AbortSignal, log: Logger): Promise<boolean> {
+  const isProved = await reached(
+    { what: 'the database', settings: 'its tables, and what its user may write' },
+    async () => {
+      await proveWrite(pool, name);
+      return true;
+    },
+    stop,
+    log,
+  );
+  return isProved === true;
 }
 
 /**

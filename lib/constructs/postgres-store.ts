@@ -1,21 +1,41 @@
 /**
- * A PostgreSQL database that only workers reach: encrypted, TLS forced, never public, its password kept by RDS.
+ * A PostgreSQL database that only workers and the migration step reach: encrypted with a key of its own, TLS forced, never
+ * public.
  *
- * Nobody here ever holds the password: RDS makes it, keeps it in Secrets Manager and rotates it, and whoever is
- * granted the secret reads it at run time.
+ * Workers log in as `sluice_worker` with a token of IAM and have no password. The owner's password nobody ever holds: RDS
+ * makes it, keeps it in Secrets Manager and rotates it, and the migration step reads it at run time.
+ *
+ * Holds always: a log group is there, encrypted and with an end, before RDS writes the first line into it, for which the
+ * instance has a name of one's own choosing; what can cost money without anybody having asked for it is off.
  */
-import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { ArnFormat, type Duration, Names, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import { Construct } from 'constructs';
+import type { CERTIFICATE_AUTHORITIES, INSIGHTS_MODES } from './database-limits.ts';
+import { letLogsEncrypt } from './log-encryption.ts';
 
-/** Database and master user; the local server uses the same names. */
+/** Database and owner; the local server uses the same names. */
 const DATABASE_NAME = 'sluice';
-const USER_NAME = 'sluice';
+const OWNER_NAME = 'sluice';
+/** As the migrations make it, and local/worker-login.ts uses it. */
+export const WORKER_NAME = 'sluice_worker';
 const PORT = 5432;
+const INSTANCE_IDENTIFIER_MAX = 63;
+/** RDS writes one file of each into a log group of that name. */
+const LOG_EXPORTS = ['postgresql', 'upgrade'] as const;
 
 export interface PostgresStoreProps {
+  /**
+   * Name of the instance, which its log groups have in theirs; lower-case letters, digits and single hyphens.
+   *
+   * @default a name made of the construct's path
+   */
+  readonly instanceIdentifier?: string;
+
   /** Network that the database is in. */
   readonly vpc: ec2.IVpc;
 
@@ -42,85 +62,213 @@ export interface PostgresStoreProps {
   readonly backupRetention: Duration;
 
   /**
+   * When RDS takes its daily backup, UTC.
+   *
+   * @default 02:00-03:00
+   */
+  readonly backupWindow?: string;
+
+  /**
+   * When RDS may restart the database for a minor version or a patch, UTC; not while it takes its backup.
+   *
+   * @default sun:03:30-sun:04:30
+   */
+  readonly maintenanceWindow?: string;
+
+  /**
+   * What Database Insights keeps: `standard` 7 days for nothing, `advanced` 15 months for a price by the processor.
+   *
+   * @default standard
+   */
+  readonly insightsMode?: (typeof INSIGHTS_MODES)[number];
+
+  /**
+   * Who signs the certificate of the server.
+   *
+   * @default rds-ca-rsa2048-g1
+   */
+  readonly certificateAuthority?: (typeof CERTIFICATE_AUTHORITIES)[number];
+
+  /**
+   * How long the log lines of PostgreSQL are kept.
+   *
+   * @default one month
+   */
+  readonly logRetention?: logs.RetentionDays;
+
+  /**
    * Whether RDS refuses to delete the database.
    *
    * @default true
    */
   readonly deletionProtection?: boolean;
 
-  /** What becomes of the database when it leaves the stack. */
+  /** What becomes of the database, and with it of its key, when it leaves the stack. */
   readonly removalPolicy: RemovalPolicy;
 }
 
 export class PostgresStore extends Construct implements ec2.IConnectable {
   readonly instance: rds.DatabaseInstance;
+  /** Encrypts the storage, its snapshots, the insights and the log lines. */
+  readonly encryptionKey: kms.Key;
+  /** Of each file that PostgreSQL logs into. */
+  readonly logGroups: readonly logs.LogGroup[];
   /** Ask a client for `client.connections.allowToDefaultPort(store)`: the rule then lives in the client's stack, and stacks form no cycle. */
   readonly connections: ec2.Connections;
-  /** Secret with `username` and `password`, made and rotated by RDS. */
+  /** Secret with `username` and `password` of the owner, made and rotated by RDS. */
   readonly secretArn: string;
-  /** What libpq and its kin read to connect, and where the password is; no secret in it. */
+  /** What a worker reads to connect; whoever has it needs `grantConnect` as well. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What the migration step reads to connect; whoever has it needs `grantReadSecret` as well. */
+  readonly ownerEnvironment: Readonly<Record<string, string>>;
+  readonly #instanceIdentifier: string;
 
   constructor(scope: Construct, id: string, props: PostgresStoreProps) {
     super(scope, id);
-    // Of the same major version as the server that runs locally.
-    const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_18_3 });
+    this.#instanceIdentifier =
+      props.instanceIdentifier ??
+      Names.uniqueResourceName(this, { maxLength: INSTANCE_IDENTIFIER_MAX, separator: '-' }).toLowerCase();
     const securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', {
       vpc: props.vpc,
-      description: 'PostgreSQL of Sluice: in from the worker fleets, out to nowhere',
+      description: 'PostgreSQL of Sluice: in from workers and the migration step, out to nowhere',
       allowAllOutbound: false,
     });
-
-    this.instance = new rds.DatabaseInstance(this, 'Instance', {
-      engine,
-      // Beyond the end of community support RDS charges by the core hour for staying: upgrade instead.
-      engineLifecycleSupport: rds.EngineLifecycleSupport.OPEN_SOURCE_RDS_EXTENDED_SUPPORT_DISABLED,
-      autoMinorVersionUpgrade: true,
-      instanceType: new ec2.InstanceType(props.instanceClass.replace(/^db\./, '')),
-      multiAz: props.multiAz ?? false,
-      storageType: rds.StorageType.GP3,
-      storageEncrypted: true,
-      allocatedStorage: props.allocatedStorageGib,
-      maxAllocatedStorage: props.maxAllocatedStorageGib,
-      databaseName: DATABASE_NAME,
-      credentials: rds.Credentials.fromUsername(USER_NAME),
-      manageMasterUserPassword: true,
-      port: PORT,
-      vpc: props.vpc,
-      vpcSubnets: props.vpcSubnets,
-      securityGroups: [securityGroup],
-      publiclyAccessible: false,
-      caCertificate: rds.CaCertificate.RDS_CA_RSA2048_G1,
-      parameterGroup: new rds.ParameterGroup(this, 'Parameters', { engine, parameters: { 'rds.force_ssl': '1' } }),
-      cloudwatchLogsExports: ['postgresql', 'upgrade'],
-      backupRetention: props.backupRetention,
-      copyTagsToSnapshot: true,
-      deleteAutomatedBackups: props.removalPolicy === RemovalPolicy.DESTROY,
-      deletionProtection: props.deletionProtection ?? true,
-      removalPolicy: props.removalPolicy,
-    });
+    this.encryptionKey = this.#key(props);
+    this.logGroups = LOG_EXPORTS.map((name) => this.#logGroup(name, props));
+    this.instance = this.#instance(props, securityGroup);
+    this.instance.node.addDependency(...this.logGroups);
 
     const { secret } = this.instance;
     if (secret === undefined) throw new Error(`${this.node.path}: RDS manages the password but names no secret`);
     // With the port as a number: the instance's own knows it only after deployment.
     this.connections = new ec2.Connections({ securityGroups: [securityGroup], defaultPort: ec2.Port.tcp(PORT) });
     this.secretArn = secret.secretArn;
-    this.environment = {
+    const common = {
       PGHOST: this.instance.dbInstanceEndpointAddress,
       PGPORT: String(PORT),
       PGDATABASE: DATABASE_NAME,
-      PGUSER: USER_NAME,
       PGSSLMODE: 'verify-full',
-      DATABASE_SECRET_ARN: this.secretArn,
     };
+    this.environment = { ...common, PGUSER: WORKER_NAME };
+    this.ownerEnvironment = { ...common, PGUSER: OWNER_NAME, DATABASE_SECRET_ARN: this.secretArn };
   }
 
-  /** Lets `grantee` read the password; its key is AWS's own for Secrets Manager, which needs no grant. */
+  /** Lets `grantee` log in as `sluice_worker`, and as nobody else. */
+  grantConnect(grantee: iam.IGrantable): iam.Grant {
+    const user = Stack.of(this).formatArn({
+      service: 'rds-db',
+      resource: 'dbuser',
+      resourceName: `${this.#resourceId}/${WORKER_NAME}`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    return iam.Grant.addToPrincipal({ grantee, actions: ['rds-db:connect'], resourceArns: [user] });
+  }
+
+  /** Lets `grantee` read the owner's password; its key is AWS's own for Secrets Manager, which needs no grant. */
   grantReadSecret(grantee: iam.IGrantable): iam.Grant {
     return iam.Grant.addToPrincipal({
       grantee,
       actions: ['secretsmanager:GetSecretValue'],
       resourceArns: [this.secretArn],
     });
+  }
+
+  /** What tells this database from another of its name: a restored one has another. */
+  get resourceId(): string {
+    return this.#resourceId;
+  }
+
+  get #resourceId(): string {
+    const { instanceResourceId } = this.instance;
+    if (instanceResourceId === undefined) throw new Error(`${this.node.path}: the instance has no resource id`);
+    return instanceResourceId;
+  }
+
+  /** One key for all that is of this database: whoever may read its storage may read its logs. */
+  #key({ removalPolicy }: PostgresStoreProps): kms.Key {
+    return new kms.Key(this, 'Key', {
+      description: `Storage, snapshots, insights and log lines of ${this.#instanceIdentifier}`,
+      enableKeyRotation: true,
+      // A snapshot that stays is of no use without it.
+      removalPolicy: removalPolicy === RemovalPolicy.DESTROY ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+    });
+  }
+
+  #logGroup(name: (typeof LOG_EXPORTS)[number], props: PostgresStoreProps): logs.LogGroup {
+    const logGroupName = `/aws/rds/instance/${this.#instanceIdentifier}/${name}`;
+    letLogsEncrypt(this.encryptionKey, logGroupName);
+    return new logs.LogGroup(this, `${name === 'postgresql' ? 'Postgresql' : 'Upgrade'}Log`, {
+      logGroupName,
+      encryptionKey: this.encryptionKey,
+      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
+      // A group that stayed would stand in the way of the next deployment under the same name.
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+  }
+
+  #instance(props: PostgresStoreProps, securityGroup: ec2.SecurityGroup): rds.DatabaseInstance {
+    // Of the same major version as the server that runs locally.
+    const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_18_3 });
+    return new rds.DatabaseInstance(this, 'Instance', {
+      engine,
+      instanceIdentifier: this.#instanceIdentifier,
+      // Beyond the end of community support RDS charges by the core hour for staying: upgrade instead.
+      engineLifecycleSupport: rds.EngineLifecycleSupport.OPEN_SOURCE_RDS_EXTENDED_SUPPORT_DISABLED,
+      autoMinorVersionUpgrade: true,
+      // A major one needs a rehearsal, and is a deployment of its own.
+      allowMajorVersionUpgrade: false,
+      instanceType: new ec2.InstanceType(props.instanceClass.replace(/^db\./, '')),
+      multiAz: props.multiAz ?? false,
+      storageType: rds.StorageType.GP3,
+      storageEncrypted: true,
+      storageEncryptionKey: this.encryptionKey,
+      allocatedStorage: props.allocatedStorageGib,
+      maxAllocatedStorage: props.maxAllocatedStorageGib,
+      databaseName: DATABASE_NAME,
+      credentials: rds.Credentials.fromUsername(OWNER_NAME),
+      manageMasterUserPassword: true,
+      iamAuthentication: true,
+      port: PORT,
+      vpc: props.vpc,
+      vpcSubnets: props.vpcSubnets,
+      securityGroups: [securityGroup],
+      publiclyAccessible: false,
+      caCertificate: rds.CaCertificate.of(props.certificateAuthority ?? 'rds-ca-rsa2048-g1'),
+      parameterGroup: this.#parameters(engine),
+      cloudwatchLogsExports: [...LOG_EXPORTS],
+      ...this.#insights(props.insightsMode ?? 'standard'),
+      backupRetention: props.backupRetention,
+      preferredBackupWindow: props.backupWindow ?? '02:00-03:00',
+      preferredMaintenanceWindow: props.maintenanceWindow ?? 'sun:03:30-sun:04:30',
+      copyTagsToSnapshot: true,
+      deleteAutomatedBackups: props.removalPolicy === RemovalPolicy.DESTROY,
+      deletionProtection: props.deletionProtection ?? true,
+      removalPolicy: props.removalPolicy,
+    });
+  }
+
+  #parameters(engine: rds.IInstanceEngine): rds.ParameterGroup {
+    return new rds.ParameterGroup(this, 'Parameters', {
+      engine,
+      description: 'PostgreSQL of Sluice',
+      parameters: {
+        'rds.force_ssl': '1',
+        // Who waits for whom, which is what migrations and workers get into each other's way by.
+        log_lock_waits: '1',
+      },
+    });
+  }
+
+  #insights(mode: (typeof INSIGHTS_MODES)[number]) {
+    const advanced = mode === 'advanced';
+    return {
+      databaseInsightsMode: advanced ? rds.DatabaseInsightsMode.ADVANCED : rds.DatabaseInsightsMode.STANDARD,
+      enablePerformanceInsights: true,
+      // The longest that costs nothing, and the one that the advanced mode demands.
+      performanceInsightRetention: advanced
+        ? rds.PerformanceInsightRetention.MONTHS_15
+        : rds.PerformanceInsightRetention.DEFAULT,
+      performanceInsightEncryptionKey: this.encryptionKey,
+    };
   }
 }

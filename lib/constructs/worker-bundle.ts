@@ -11,7 +11,8 @@ import { cpSync, existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssetHashType, type BundlingOptions, BundlingOutput, DockerImage } from 'aws-cdk-lib';
-import { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { Asset, type AssetProps } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import * as esbuild from 'esbuild';
 import { z } from 'zod';
@@ -28,6 +29,16 @@ const kept = new Map<string, esbuild.OutputFile[]>();
 
 /** The S3 asset of a worker, built when the app is synthesized. `entry` is relative to the repository. */
 export function workerBundle(scope: Construct, id: string, entry: string): Asset {
+  return new Asset(scope, id, bundleOf(entry));
+}
+
+/** The same as the code of a Lambda function. */
+export function functionBundle(entry: string): lambda.Code {
+  const { path, ...options } = bundleOf(entry);
+  return lambda.Code.fromAsset(path, options);
+}
+
+function bundleOf(entry: string): AssetProps {
   const bundling: BundlingOptions = {
     // Demanded by the type; never pulled, because `local` builds or throws.
     image: DockerImage.fromRegistry('docker-is-not-used'),
@@ -42,8 +53,7 @@ export function workerBundle(scope: Construct, id: string, entry: string): Asset
       },
     },
   };
-  const path = dirname(join(repositoryFolder, entry));
-  return new Asset(scope, id, { path, assetHashType: AssetHashType.OUTPUT, bundling });
+  return { path: dirname(join(repositoryFolder, entry)), assetHashType: AssetHashType.OUTPUT, bundling };
 }
 
 /**

@@ -14,6 +14,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
 import { backlogPerInstanceMessages } from './backlog-target.ts';
+import { ClosedSecurityGroup } from './closed-security-group.ts';
 import { scaleOnBacklog } from './fleet-scaling.ts';
 import { fleetUserData } from './fleet-user-data.ts';
 import type { PostgresStore } from './postgres-store.ts';
@@ -46,8 +47,15 @@ export interface WorkerFleetProps {
   /** Network that the instances are in. */
   readonly vpc: ec2.IVpc;
 
-  /** Subnets that the instances are in; they need a way to SQS, Secrets Manager and S3. */
+  /** Subnets that the instances are in; they need a way to SQS, CloudWatch Logs and S3. */
   readonly vpcSubnets: ec2.SubnetSelection;
+
+  /**
+   * Security group whose members may call AWS's services; the instances join it.
+   *
+   * @default none: the fleet's own group lets out over HTTPS to anywhere
+   */
+  readonly egress?: ec2.ISecurityGroup;
 
   /** Type of the instances; Graviton, because the image is arm64. */
   readonly instanceType: ec2.InstanceType;
@@ -162,10 +170,10 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   #workerRole(props: WorkerFleetProps, bundle: Asset): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
-      description: `Worker of the fleet ${props.fleetName}: its queue, its database's password, its own bundle`,
+      description: `Worker of the fleet ${props.fleetName}: its queue, its login to the database, its own bundle`,
     });
     props.workQueue.grantConsume(role);
-    props.store.grantReadSecret(role);
+    props.store.grantConnect(role);
     role.addToPrincipalPolicy(
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],
@@ -177,16 +185,13 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   }
 
   #securityGroup(props: WorkerFleetProps): ec2.SecurityGroup {
-    const securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', {
+    const securityGroup = new ClosedSecurityGroup(this, 'SecurityGroup', {
       vpc: props.vpc,
-      description: `Workers of the fleet ${props.fleetName}: nothing in; out to AWS over HTTPS and to the database`,
-      allowAllOutbound: false,
+      description: `Workers of the fleet ${props.fleetName}: nothing in, out to the database`,
     });
-    securityGroup.addEgressRule(
-      ec2.Peer.anyIpv4(),
-      ec2.Port.tcp(443),
-      'SQS, Secrets Manager, S3 and the package repository',
-    );
+    if (props.egress === undefined) {
+      securityGroup.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.HTTPS, 'AWS services and the package repository');
+    }
     securityGroup.connections.allowToDefaultPort(props.store, `Workers of the fleet ${props.fleetName}`);
     return securityGroup;
   }
@@ -231,6 +236,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         },
       ],
     });
+    if (props.egress !== undefined) launchTemplate.addSecurityGroup(props.egress);
     // Its lines have a place to go when the first instance boots.
     launchTemplate.node.addDependency(this.log);
     return launchTemplate;

@@ -3,11 +3,11 @@ import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import type { FleetSettings, StageSettings, WatchingSettings } from '../config.ts';
+import type { StageSettings, WatchingSettings } from '../config.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
-import type { WorkQueue } from '../constructs/work-queue.ts';
 import { WorkerFleet } from '../constructs/worker-fleet.ts';
 import { WorkerLog } from '../constructs/worker-log.ts';
+import { constructId, perWorkload, type WorkloadName, workerEntry, workloadNames } from '../workloads.ts';
 import type { MessagingStack } from './messaging-stack.ts';
 import type { NetworkStack } from './network-stack.ts';
 
@@ -32,8 +32,7 @@ export interface ComputeStackProps extends StackProps {
 }
 
 export class ComputeStack extends Stack {
-  readonly orders: WorkerFleet;
-  readonly ledger: WorkerFleet;
+  readonly workerFleets: Readonly<Record<WorkloadName, WorkerFleet>>;
 
   constructor(scope: Construct, id: string, props: ComputeStackProps) {
     super(scope, id, props);
@@ -42,15 +41,18 @@ export class ComputeStack extends Stack {
       enableKeyRotation: true,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const workerFleet = (id: string, fleetName: string, workQueue: WorkQueue, fleet: FleetSettings) =>
-      new WorkerFleet(this, id, {
-        fleetName,
+    const workerFleet = (name: WorkloadName) => {
+      const id = `${constructId(name)}Fleet`;
+      const fleet = props.fleets[name];
+      return new WorkerFleet(this, id, {
+        fleetName: name,
         stage: props.stage,
-        entry: `workers/${fleetName}/main.ts`,
-        workQueue,
+        entry: workerEntry(name),
+        workQueue: props.messaging.workQueues[name],
         store: props.store,
         vpc: props.network.vpc,
         vpcSubnets: props.network.workerSubnets,
+        egress: props.network.egress,
         instanceType: new ec2.InstanceType(fleet.instanceType),
         minimum: fleet.minimum,
         maximum: fleet.maximum,
@@ -60,16 +62,14 @@ export class ComputeStack extends Stack {
         drainTimeout: Duration.seconds(fleet.drainSeconds),
         logLevel: fleet.logLevel,
         log: new WorkerLog(this, `${id}Log`, {
-          logGroupName: `/sluice/${props.stage}/${fleetName}`,
+          logGroupName: `/sluice/${props.stage}/${name}`,
           encryptionKey: logKey,
           retention: props.logRetentionDays,
         }),
       });
-    this.orders = workerFleet('OrdersFleet', 'orders', props.messaging.orders, props.fleets.orders);
-    this.ledger = workerFleet('LedgerFleet', 'ledger', props.messaging.ledger, props.fleets.ledger);
-
-    this.#output('OrdersFleetGroupName', this.orders);
-    this.#output('LedgerFleetGroupName', this.ledger);
+    };
+    this.workerFleets = perWorkload(workerFleet);
+    for (const name of workloadNames) this.#output(`${constructId(name)}FleetGroupName`, this.workerFleets[name]);
   }
 
   #output(id: string, fleet: WorkerFleet): void {

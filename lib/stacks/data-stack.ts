@@ -6,6 +6,9 @@ import { PostgresStore } from '../constructs/postgres-store.ts';
 import type { NetworkStack } from './network-stack.ts';
 
 export interface DataStackProps extends StackProps {
+  /** Name of the stage; part of the name of the database. */
+  readonly stage: string;
+
   /** Size, safety and life of the database. */
   readonly database: DatabaseSettings;
 
@@ -26,6 +29,7 @@ export class DataStack extends Stack {
     super(scope, id, props);
     const { database, network } = props;
     this.store = new PostgresStore(this, 'Store', {
+      instanceIdentifier: `sluice-${props.stage}`,
       vpc: network.vpc,
       vpcSubnets: network.databaseSubnets,
       instanceClass: database.instanceClass,
@@ -33,6 +37,11 @@ export class DataStack extends Stack {
       maxAllocatedStorageGib: database.maxAllocatedStorageGib,
       multiAz: database.multiAz,
       backupRetention: Duration.days(database.backupRetentionDays),
+      backupWindow: database.backupWindow,
+      maintenanceWindow: database.maintenanceWindow,
+      insightsMode: database.insightsMode,
+      certificateAuthority: database.certificateAuthority,
+      logRetention: database.logRetentionDays,
       deletionProtection: database.deletionProtection,
       removalPolicy: removalPolicies[database.removalPolicy],
     });
@@ -42,7 +51,7 @@ export class DataStack extends Stack {
       value: this.store.instance.dbInstanceEndpointAddress,
     });
     new CfnOutput(this, 'DatabaseSecretArn', {
-      description: 'Secret with the name and the password of the master user',
+      description: 'Secret with the name and the password of the owner, for the migration step and for people',
       value: this.store.secretArn,
     });
   }

@@ -2,8 +2,9 @@
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import type { QueueSettings, StageSettings } from '../config.ts';
+import type { FifoQueueSettings, QueueSettings, StageSettings } from '../config.ts';
 import { WorkQueue, type WorkQueueProps } from '../constructs/work-queue.ts';
+import { constructId, perWorkload, type WorkloadName, workloadNames } from '../workloads.ts';
 
 export interface MessagingStackProps extends StackProps {
   /** Name of the stage; part of the queues' names. */
@@ -16,11 +17,8 @@ export interface MessagingStackProps extends StackProps {
   readonly queueRemovalPolicy: StageSettings['queueRemovalPolicy'];
 }
 
-type FifoProps = Pick<WorkQueueProps, 'fifo' | 'highThroughput' | 'contentBasedDeduplication'>;
-
 export class MessagingStack extends Stack {
-  readonly orders: WorkQueue;
-  readonly ledger: WorkQueue;
+  readonly workQueues: Readonly<Record<WorkloadName, WorkQueue>>;
 
   constructor(scope: Construct, id: string, props: MessagingStackProps) {
     super(scope, id, props);
@@ -30,11 +28,11 @@ export class MessagingStack extends Stack {
       enableKeyRotation: true,
       removalPolicy,
     });
-    const workQueue = (id: string, name: string, queue: QueueSettings, fifo: FifoProps = {}) => {
-      const built = new WorkQueue(this, id, {
+    const workQueue = (name: string, queue: QueueSettings | FifoQueueSettings) => {
+      const built = new WorkQueue(this, constructId(name), {
         queueName: `sluice-${props.stage}-${name}`,
         encryptionKey,
-        ...fifo,
+        ...fifoProps(queue),
         visibilityTimeout: Duration.seconds(queue.visibilityTimeoutSeconds),
         deliveryDelay: Duration.seconds(queue.deliveryDelaySeconds),
         retentionPeriod: Duration.days(queue.retentionDays),
@@ -48,27 +46,27 @@ export class MessagingStack extends Stack {
       for (const organizationId of queue.producerOrganizationIds) built.acceptFromOrganization(organizationId);
       return built;
     };
-    const { orders, ledger } = props.queues;
-    this.orders = workQueue('Orders', 'orders', orders);
-    // A customer's entries stay in order: one message group per customer.
-    this.ledger = workQueue('Ledger', 'ledger', ledger, {
-      fifo: true,
-      highThroughput: ledger.highThroughput,
-      contentBasedDeduplication: ledger.contentBasedDeduplication,
-    });
-
-    this.#outputs('Orders', this.orders);
-    this.#outputs('Ledger', this.ledger);
+    this.workQueues = perWorkload((name) => workQueue(name, props.queues[name]));
+    for (const name of workloadNames) this.#outputs(constructId(name), this.workQueues[name]);
   }
 
-  #outputs(name: string, workQueue: WorkQueue): void {
-    new CfnOutput(this, `${name}QueueUrl`, {
+  #outputs(id: string, workQueue: WorkQueue): void {
+    new CfnOutput(this, `${id}QueueUrl`, {
       description: 'Where producers send',
       value: workQueue.queue.queueUrl,
     });
-    new CfnOutput(this, `${name}DeadLetterQueueUrl`, {
+    new CfnOutput(this, `${id}DeadLetterQueueUrl`, {
       description: 'Where rejected messages and those received too often wait for a person',
       value: workQueue.deadLetterQueue.queueUrl,
     });
   }
+}
+
+/** Only a FIFO queue has settings of FIFO queues: the configuration is strict. */
+function fifoProps(
+  queue: QueueSettings | FifoQueueSettings,
+): Pick<WorkQueueProps, 'fifo' | 'highThroughput' | 'contentBasedDeduplication'> {
+  if (!('highThroughput' in queue)) return {};
+  const { highThroughput, contentBasedDeduplication } = queue;
+  return { fifo: true, highThroughput, contentBasedDeduplication };
 }

@@ -7,11 +7,10 @@ import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { expectedConnections } from '../constructs/connection-budget.ts';
 import { DatabaseAlarms } from '../constructs/database-alarms.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
-import type { WorkQueue } from '../constructs/work-queue.ts';
-import type { WorkerFleet } from '../constructs/worker-fleet.ts';
 import { WorkloadAlarms } from '../constructs/workload-alarms.ts';
 import { WorkloadDashboard } from '../constructs/workload-dashboard.ts';
 import { WorkloadMetrics } from '../constructs/workload-metrics.ts';
+import { constructId, type WorkloadName, workloadNames } from '../workloads.ts';
 import type { ComputeStack } from './compute-stack.ts';
 import type { MessagingStack } from './messaging-stack.ts';
 
@@ -43,7 +42,7 @@ export class MonitoringStack extends Stack {
 
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
-    const { watching, messaging, compute } = props;
+    const { watching } = props;
     this.alarmTopic = new AlarmTopic(this, 'Alarms', {
       displayName: `sluice-${props.stage}`,
       emails: watching.alarmEmails,
@@ -55,8 +54,7 @@ export class MonitoringStack extends Stack {
       allocatedStorage: Size.gibibytes(props.database.allocatedStorageGib),
       connectionsMax: expectedConnections(props.fleets),
     });
-    this.#workload(props, 'Orders', 'orders', messaging.orders, compute.orders, database);
-    this.#workload(props, 'Ledger', 'ledger', messaging.ledger, compute.ledger, database);
+    for (const name of workloadNames) this.#workload(props, name, database);
 
     new CfnOutput(this, 'AlarmTopicArn', {
       description: 'Subscribe to it whatever is to be told of alarms',
@@ -64,15 +62,11 @@ export class MonitoringStack extends Stack {
     });
   }
 
-  #workload(
-    props: MonitoringStackProps,
-    id: string,
-    name: string,
-    { queue, deadLetterQueue }: WorkQueue,
-    { autoScalingGroup: { autoScalingGroupName } }: WorkerFleet,
-    database: AlarmRegistry,
-  ): void {
-    const { stage } = props;
+  #workload(props: MonitoringStackProps, name: WorkloadName, database: AlarmRegistry): void {
+    const { stage, messaging, compute } = props;
+    const id = constructId(name);
+    const { queue, deadLetterQueue } = messaging.workQueues[name];
+    const { autoScalingGroupName } = compute.workerFleets[name].autoScalingGroup;
     const ageObjective = Duration.seconds(props.watching.ageObjectiveSeconds);
     const registry = this.#registry(props);
     const workload = new WorkloadMetrics({ stage, name, queue, deadLetterQueue, autoScalingGroupName });

@@ -68,10 +68,6 @@ function knownOn(servers: Servers): KnownResources {
       if (type !== 'AWS::RDS::DBInstance') return undefined;
       if (attribute === 'Endpoint.Address') return servers.databaseHost;
       if (attribute === 'Endpoint.Port') return String(servers.databasePort);
-      // The worker takes DATABASE_URL instead, which the local run adds.
-      if (attribute === 'MasterUserSecret.SecretArn') {
-        return `arn:aws:secretsmanager:${servers.region}:${servers.accountId}:secret:${logicalId}`;
-      }
       return undefined;
     },
   };

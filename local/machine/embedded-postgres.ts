@@ -4,7 +4,7 @@
  *   data folder ──▶ initdb, where it is new ──▶ postgres ──▶ user and database, where they are new ──▶ ready
  *
  * Holds always: it listens on the loopback address and on no Unix socket; what it has committed is on disk (fsync and
- * synchronous_commit are on, as in the cloud); its user `sluice` is no superuser, as in the cloud.
+ * synchronous_commit are on, as in the cloud); its user `sluice` is no superuser and may make roles, as in the cloud.
  */
 import {
   chownSync,
@@ -282,6 +282,8 @@ async function connectWhenReady(process: RunningProcess, data: DataFolder, port:
 async function prepare({ client, process }: ReadyServer, data: DataFolder, run: RunFolder): Promise<void> {
   try {
     if (!data.isComplete) await createDatabase(data, client);
+    // Each time: data of before the workers had a role of their own knows an owner who could not make it.
+    await client.query(`ALTER ROLE ${NAME} CREATEROLE`);
     await client.end();
   } catch (error) {
     await stopServer(process, run);

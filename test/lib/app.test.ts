@@ -69,10 +69,14 @@ describe('a configuration that differs', () => {
     const { resources } = synthesized((app) => {
       buildApp(app, checkedConfiguration(stage, candidate));
     });
-    const values = (type: string, property: string) =>
-      resources.filter((resource) => resource.type === type).map(({ properties }) => properties[property]);
-    expect(values('AWS::SQS::Queue', 'VisibilityTimeout')).toEqual([60, 60, 900, 900]);
-    expect(values('AWS::AutoScaling::AutoScalingGroup', 'MaxSize')).toEqual(['5', '2']);
-    expect(values('AWS::RDS::DBInstance', 'AllocatedStorage')).toEqual(['40']);
+    const values = (type: string, id: string, property: string) =>
+      resources
+        .filter((resource) => resource.type === type && resource.id.startsWith(id))
+        .map(({ properties }) => properties[property]);
+    expect(values('AWS::SQS::Queue', 'Orders', 'VisibilityTimeout')).toEqual([60, 60]);
+    expect(values('AWS::SQS::Queue', 'Ledger', 'VisibilityTimeout')).toEqual([900, 900]);
+    expect(values('AWS::AutoScaling::AutoScalingGroup', 'OrdersFleet', 'MaxSize')).toEqual(['5']);
+    expect(values('AWS::AutoScaling::AutoScalingGroup', 'LedgerFleet', 'MaxSize')).toEqual(['2']);
+    expect(values('AWS::RDS::DBInstance', '', 'AllocatedStorage')).toEqual(['40']);
   });
 });

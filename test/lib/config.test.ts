@@ -65,7 +65,9 @@ describe('a configuration', () => {
     ['network.cidr', '8.8.0.0/16', 'is "8.8.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
     ['network.cidr', '10.999.0.0/16', 'is "10.999.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
     ['network.availabilityZones', 3, 'is 3; allowed: 2'],
-    ['network.natGateways', 0, 'is 0; allowed: 1 to 2'],
+    ['network.egress', 'internet', 'is "internet"; allowed: one of endpoints, nat'],
+    ['network.endpointZones', 3, 'is 3; allowed: 1 to 2'],
+    ['network.flowLogRetentionDays', 2, 'is 2; allowed: one of 1, 3, 5, 7, 14, 30, 60, 90,'],
     ['watching.ageObjectiveSeconds', 59, 'is 59; allowed: 60 to 86400'],
     ['watching.workerLogRetentionDays', 8, 'is 8; allowed: one of 1, 3, 5, 7, 14, 30, 60, 90,'],
     ['watching.alarmEmails', 'one@example.com', 'is "one@example.com"; allowed: a list of e-mail addresses'],
@@ -115,16 +117,29 @@ describe('a configuration', () => {
   });
 
   test('with a setting that does not exist is refused with those that do', () => {
-    expect(problemsOf(devWith('network.natGateway', 1))).toBe(
-      'stage dev: network.natGateway is not a setting; allowed: cidr, availabilityZones, natGateways',
+    expect(problemsOf(devWith('network.endpointZone', 1))).toBe(
+      'stage dev: network.endpointZone is not a setting; allowed: cidr, availabilityZones, flowLogRetentionDays, egress, endpointZones',
+    );
+  });
+
+  test('with the settings of endpoints and those of NAT at once is refused', () => {
+    expect(problemsOf(devWith('network.natGateways', 1))).toMatch(
+      /^stage dev: network.natGateways is not a setting; allowed: .* endpointZones$/,
+    );
+    const nat = devWith('network.egress', 'nat');
+    expect(problemsOf(nat)).toBe(
+      [
+        'stage dev: network.natGateways is missing; allowed: a whole number, 1 to 2',
+        'stage dev: network.endpointZones is not a setting; allowed: cidr, availabilityZones, flowLogRetentionDays, egress, natGateways',
+      ].join('\n'),
     );
   });
 
   test('with two mistakes is refused with both, a line each', () => {
-    const candidate = devWith('network.natGateways', 9);
+    const candidate = devWith('network.endpointZones', 9);
     Reflect.set(Object(candidate), 'queueRemovalPolicy', 'burn');
     expect(problemsOf(candidate).split('\n')).toEqual([
-      'stage dev: network.natGateways is 9; allowed: 1 to 2',
+      'stage dev: network.endpointZones is 9; allowed: 1 to 2',
       'stage dev: queueRemovalPolicy is "burn"; allowed: one of destroy, retain',
     ]);
   });

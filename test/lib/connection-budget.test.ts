@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
 import {
+  connectionProblem,
   fleetConnections,
   POOL_CONNECTIONS_MAX,
   PROCESSES_PER_INSTANCE,
@@ -13,23 +14,12 @@ import {
 import { CONNECTIONS_MAX } from '../../workers/store/connection.ts';
 import { synthesizedStage } from './synthesized.ts';
 
-function problemWith(maximum: { orders: number; ledger: number }, instanceClass: string): string {
-  const { stage: _, ...candidate } = structuredClone(configurationOf('prod'));
-  candidate.database.instanceClass = instanceClass;
-  candidate.fleets.orders.maximum = maximum.orders;
-  candidate.fleets.ledger.maximum = maximum.ledger;
-  try {
-    checkedConfiguration('prod', candidate);
-  } catch (error) {
-    return String(error);
-  }
-  return 'no problem';
-}
+const fleetsOf = (orders: number, ledger: number) => ({ orders: { maximum: orders }, ledger: { maximum: ledger } });
 
 describe('fleets that the database cannot serve', () => {
   test('are refused with the numbers and what is allowed', () => {
-    expect(problemWith({ orders: 10, ledger: 4 }, 'db.t4g.micro')).toBe(
-      'ConfigurationError: stage prod: database.instanceClass is "db.t4g.micro"; allowed: a class that serves 132 connections ' +
+    expect(connectionProblem('db.t4g.micro', fleetsOf(10, 4))).toBe(
+      'a class that serves 132 connections ' +
         '(orders 10 instances × 2 in a refresh × 1 process × 4 connections = 80, ' +
         'ledger 4 instances × 2 in a refresh × 1 process × 4 connections = 32, in reserve 20), ' +
         'or fleets with a maximum of 7 instances together; with 1 GiB it serves 78',
@@ -37,16 +27,25 @@ describe('fleets that the database cannot serve', () => {
   });
 
   test.each([
-    [{ orders: 4, ledger: 3 }, 'no problem'],
-    [{ orders: 4, ledger: 4 }, expect.stringContaining('a maximum of 7 instances together')],
-  ])('are those beyond what the error allows, and no others: %p', (maximum, expected) => {
-    expect(problemWith(maximum, 'db.t4g.micro')).toEqual(expected);
+    [4, 3, undefined],
+    [4, 4, expect.stringContaining('a maximum of 7 instances together')],
+  ])('are those beyond what the error allows, and no others: %p and %p', (orders, ledger, expected) => {
+    expect(connectionProblem('db.t4g.micro', fleetsOf(orders, ledger))).toEqual(expected);
   });
 
   test('are refused when the memory of the class is not known', () => {
-    expect(problemWith({ orders: 2, ledger: 2 }, 'db.t9g.micro')).toBe(
-      'ConfigurationError: stage prod: database.instanceClass is "db.t9g.micro"; allowed: a class whose memory stands in ' +
-        'lib/constructs/database-class-memory.ts; add it there',
+    expect(connectionProblem('db.t9g.micro', fleetsOf(2, 2))).toBe(
+      'a class whose memory stands in lib/constructs/database-class-memory.ts; add it there',
+    );
+  });
+
+  test('are an error of the stage that has them', () => {
+    const { stage, ...candidate } = structuredClone(configurationOf('prod'));
+    candidate.database.instanceClass = 'db.t4g.micro';
+    const problem = connectionProblem('db.t4g.micro', candidate.fleets);
+    expect(problem).toBeDefined();
+    expect(() => checkedConfiguration(stage, candidate)).toThrow(
+      `stage prod: database.instanceClass is "db.t4g.micro"; allowed: ${problem}`,
     );
   });
 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
+import { workloadNames } from '../../lib/workloads.ts';
 import { synthesizedStage, valuesIn } from './synthesized.ts';
 
 let folder: string;
@@ -46,7 +47,7 @@ describe('the entry of the app', () => {
     const keys = [...valuesIn(written('compute'))]
       .filter(({ key }) => key === 'FLEET_BUNDLE_KEY')
       .map(({ value }) => String(value));
-    expect(new Set(keys).size).toBe(2);
+    expect(new Set(keys).size).toBe(workloadNames.length);
 
     const { files } = z
       .object({ files: z.record(z.string(), z.object({ source: z.object({ path: z.string() }) })) })

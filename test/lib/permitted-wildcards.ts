@@ -7,7 +7,7 @@
  */
 
 export interface PermittedWildcard {
-  /** `network`, `data`, `messaging`, `compute` or `monitoring`. */
+  /** `network`, `data`, `schema`, `messaging`, `compute` or `monitoring`. */
   readonly stack: string;
   readonly logicalId: string;
   /** What the rule says of the statement, word for word. */
@@ -22,6 +22,9 @@ const assumesWithoutSource =
 
 export const permittedWildcards: readonly PermittedWildcard[] = [
   { stack: 'compute', logicalId: 'LogKey', problem: 'allows kms:*', reason: administers },
+  { stack: 'data', logicalId: 'StoreKey', problem: 'allows kms:*', reason: administers },
+  { stack: 'network', logicalId: 'FlowLogKey', problem: 'allows kms:*', reason: administers },
+  { stack: 'schema', logicalId: 'LogKey', problem: 'allows kms:*', reason: administers },
   { stack: 'messaging', logicalId: 'QueueKey', problem: 'allows kms:*', reason: administers },
   { stack: 'monitoring', logicalId: 'AlarmsKey', problem: 'allows kms:*', reason: administers },
   {
@@ -29,5 +32,45 @@ export const permittedWildcards: readonly PermittedWildcard[] = [
     logicalId: '<Name>FleetRole',
     problem: 'lets in ec2.amazonaws.com on behalf of anybody',
     reason: assumesWithoutSource,
+  },
+  {
+    stack: 'schema',
+    logicalId: 'MigrationRole',
+    problem: 'lets in lambda.amazonaws.com on behalf of anybody',
+    reason:
+      'whether Lambda hands over a source when it takes a role for a function was never tried in an account, and a condition that it does not meet would stop every deploy; iam:PassRole says who may give the role to a function',
+  },
+  {
+    stack: 'schema',
+    logicalId: 'MigrationRoleDefaultPolicy',
+    problem: 'allows it on *',
+    reason:
+      'Lambda makes the network interface of a function with its rights, and EC2 knows no resource for them; the same policy denies them to the code of the function',
+  },
+  ...['Sqs', 'SecretsManager', 'Logs'].map((service) => ({
+    stack: 'network',
+    logicalId: `Endpoints${service}`,
+    problem: 'allows it on *',
+    reason:
+      'the policy of an endpoint names actions, and by condition principals and resources of this account alone; which resource, the policy of each role says',
+  })),
+  {
+    stack: 'network',
+    logicalId: 'VpcS3',
+    problem:
+      'allows it on arn:<{"Ref":"AWS::Partition"}>:s3:::<{"Fn::Sub":"cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"}>/*',
+    reason: 'bundles are called after the hash of their content, and the policy of each role names its own',
+  },
+  {
+    stack: 'network',
+    logicalId: 'VpcS3',
+    problem: 'allows it on arn:<{"Ref":"AWS::Partition"}>:s3:::al2023-repos-<{"Ref":"AWS::Region"}>-de612dc2/*',
+    reason: 'packages of Amazon Linux have the names that AWS gives them; the bucket is exact',
+  },
+  {
+    stack: 'network',
+    logicalId: 'VpcS3',
+    problem: 'lets in everybody',
+    reason: 'whoever reads packages of Amazon Linux does so without signing, as nobody; they are public, and signed',
   },
 ];

@@ -8,6 +8,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import { buildApp } from '../../lib/app.ts';
 import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
 import { WorkQueue } from '../../lib/constructs/work-queue.ts';
+import { workloadNames } from '../../lib/workloads.ts';
 import { circlesIn, queueModel, requestsOfAccount, takes } from './queue-model.ts';
 import { keyReferences, queueProblems } from './queue-rules.ts';
 import { synthesized, synthesizedStage, type Template, valuesIn } from './synthesized.ts';
@@ -17,7 +18,7 @@ describe.each(stageNames)('every template of stage %s', (stage) => {
 
   test('has queues, policies and keys without a fault', () => {
     const model = queueModel(templates);
-    expect(model.queues).toHaveLength(4);
+    expect(model.queues).toHaveLength(2 * workloadNames.length);
     expect(queueProblems(model)).toEqual([]);
     expect(keyReferences(templates)).toEqual([]);
     expect(circlesIn(templates)).toEqual([]);
@@ -36,6 +37,7 @@ describe('the settings of a stage', () => {
   const ledger = { highThroughput: false, contentBasedDeduplication: true };
   const { templates } = synthesized((app) => {
     const queues = {
+      ...settings.queues,
       orders: { ...settings.queues.orders, ...orders },
       ledger: { ...settings.queues.ledger, ...ledger },
     };

@@ -12,7 +12,7 @@ import { Stack } from 'aws-cdk-lib';
 import { ConfigurationError, checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
 import { permittedWildcards } from './permitted-wildcards.ts';
 import { configurationDefects, constructDefects } from './planted-defects/configuration-defects.ts';
-import { planted } from './planted-defects/planting.ts';
+import { planted, type TemplateDefect, type Templates } from './planted-defects/planting.ts';
 import { templateDefects } from './planted-defects/template-defects.ts';
 import { findingsOf, ruleNames } from './rules/index.ts';
 import { isAbout, wildcardFindings } from './rules/policies.ts';
@@ -43,10 +43,7 @@ describe('of the defects that are planted one at a time', () => {
   const prod = stages.find(({ name }) => name === 'prod')!;
   const found = [
     ...Object.entries(templateDefects).flatMap(([about, defects]) =>
-      defects.map((defect) => {
-        const stage = new Stage(prod.configuration, planted(prod.templates, defect));
-        return { about, what: defect.what, by: ruleNames.filter((rule) => findingsOf(rule, stage).length > 0) };
-      }),
+      defects.map((defect) => ({ about, what: defect.what, by: foundIn(prod, defect) })),
     ),
     ...configurationDefects.map(({ what, plant: { field, value } }) => ({
       about: 'the configuration',
@@ -103,6 +100,19 @@ function lineOf({
 }) {
   const [first = 'not caught', ...others] = by;
   return `| ${about} | ${what} | ${first}${others.length === 0 ? '' : `, and ${others.length} more`} |`;
+}
+
+/** The rules that find it; none where there is nothing that it could be planted into. */
+function foundIn(stage: Stage, defect: TemplateDefect): string[] {
+  let templates: Templates;
+  try {
+    templates = planted(stage.templates, defect);
+  } catch (error) {
+    console.error(String(error));
+    return [];
+  }
+  const spoilt = new Stage(stage.configuration, templates);
+  return ruleNames.filter((rule) => findingsOf(rule, spoilt).length > 0);
 }
 
 /** The configuration of prod with one field set to something else. */

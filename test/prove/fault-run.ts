@@ -23,6 +23,7 @@ import { isEmpty, Monitor, type Sample, type WorkQueue } from '../../local/monit
 import { SentJournal } from '../../local/sent-journal.ts';
 import { monitorPool, openSqs, type SqsServer } from '../../local/servers.ts';
 import { balanceQueues } from '../../local/take-balances.ts';
+import { letWorkersIn } from '../../local/worker-login.ts';
 import { type FilePlan, type ProducedOrder, readOrders } from '../../producer/retail-file.ts';
 import { createProducerClient, sendBatchWith, sendOrders } from '../../producer/send-orders.ts';
 import { migrate } from '../../workers/store/migrate.ts';
@@ -160,7 +161,7 @@ class FaultRun {
     this.#undo.defer(() => sqs.stop());
     const postgres = await FaultyPostgres.start({ run, onFailure });
     this.#undo.defer(() => postgres.stop());
-    await migrate({ name: 'url', url: postgres.url }, undefined);
+    await migrate({ name: 'url', url: postgres.url });
     const pool = monitorPool(postgres.url);
     this.#undo.defer(() => pool.end());
     const client = new SQSClient(this.#clientOptions(sqs));
@@ -184,11 +185,12 @@ class FaultRun {
   }
 
   /** The fleets, which reach the servers by the ways that the fault needs and no others. */
-  async #hire({ sqs, postgres, world }: RunServers): Promise<WorkQueue[]> {
+  async #hire({ sqs, postgres, pool, world }: RunServers): Promise<WorkQueue[]> {
     const { fault, stacks, workers, onEvent } = this.#options;
     const ways = new Set<Way>(fault.troubles.flatMap((trouble) => trouble.ways));
     const isByNetwork = ways.has('network to PostgreSQL');
-    const databaseUrl = new URL(isByNetwork ? world.networkToPostgres.url(postgres.url) : postgres.url);
+    const workerUrl = await letWorkersIn(pool, postgres.url);
+    const databaseUrl = new URL(isByNetwork ? world.networkToPostgres.url(workerUrl) : workerUrl);
     const servers: Servers = {
       accountId: sqs.accountId,
       region: REGION,

@@ -5,21 +5,21 @@ const queues = {
   QUEUE_URL: 'https://sqs.eu-central-1.amazonaws.com/000000000000/work',
   DEAD_LETTER_QUEUE_URL: 'https://sqs.eu-central-1.amazonaws.com/000000000000/work-dlq',
 };
-const secret = { PGHOST: 'db.example.test', DATABASE_SECRET_ARN: 'arn:secret' };
+const host = { PGHOST: 'db.example.test' };
 
 describe('the environment of a worker', () => {
   test('names its queues and its database; everything else has a default', () => {
-    expect(readConfiguration({ ...queues, ...secret })).toEqual({
+    expect(readConfiguration({ ...queues, ...host })).toEqual({
       queueUrl: queues.QUEUE_URL,
       deadLetterQueueUrl: queues.DEAD_LETTER_QUEUE_URL,
       region: undefined,
       database: {
-        name: 'secret',
+        name: 'host',
         host: 'db.example.test',
         port: 5432,
         database: 'sluice',
-        user: 'sluice',
-        secretArn: 'arn:secret',
+        user: 'sluice_worker',
+        password: expect.any(Function),
         certificateFile: undefined,
       },
       logLevel: 'info',
@@ -32,7 +32,7 @@ describe('the environment of a worker', () => {
 
   test('has PostgreSQL’s own variables honoured', () => {
     const variables = { PGPORT: '5433', PGDATABASE: 'shop', PGUSER: 'worker', PGSSLMODE: 'verify-full' };
-    expect(readConfiguration({ ...queues, ...secret, ...variables }).database).toMatchObject({
+    expect(readConfiguration({ ...queues, ...host, ...variables }).database).toMatchObject({
       port: 5433,
       database: 'shop',
       user: 'worker',
@@ -41,7 +41,7 @@ describe('the environment of a worker', () => {
 
   test('may say all of the database in DATABASE_URL, which wins', () => {
     const url = 'postgres://sluice@127.0.0.1/sluice';
-    expect(readConfiguration({ ...queues, ...secret, PGSSLMODE: 'prefer', DATABASE_URL: url }).database).toEqual({
+    expect(readConfiguration({ ...queues, ...host, PGSSLMODE: 'prefer', DATABASE_URL: url }).database).toEqual({
       name: 'url',
       url,
     });
@@ -58,9 +58,9 @@ describe('the environment of a worker', () => {
     [{ DATABASE_URL: 'mysql://127.0.0.1/shop' }, /DATABASE_URL: Invalid URL$/],
     [{ DRAIN_SECONDS: '0' }, /DRAIN_SECONDS: Too small/],
     [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: Invalid option/],
-    [{ PGHOST: undefined }, /names no database; set DATABASE_URL, or PGHOST and DATABASE_SECRET_ARN$/],
-    [{ PGSSLMODE: 'require' }, /PGSSLMODE is require; with DATABASE_SECRET_ARN only verify-full is allowed/],
+    [{ PGHOST: undefined }, /names no database; set DATABASE_URL, or PGHOST$/],
+    [{ PGSSLMODE: 'require' }, /PGSSLMODE is require; with PGHOST only verify-full is allowed/],
   ])('is refused with %j', (change, reason) => {
-    expect(() => readConfiguration({ ...queues, ...secret, ...change })).toThrow(reason);
+    expect(() => readConfiguration({ ...queues, ...host, ...change })).toThrow(reason);
   });
 });

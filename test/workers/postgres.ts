@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach } from '@jest/globals';
 import pg from 'pg';
 import type { EmbeddedPostgres } from '../../local/machine/embedded-postgres.ts';
 import { createRunFolder, type RunFolder } from '../../local/machine/run-folder.ts';
+import { letWorkersIn } from '../../local/worker-login.ts';
 import type { Database } from '../../workers/store/connection.ts';
 import { migrate } from '../../workers/store/migrate.ts';
 import { FaultyNetwork } from '../faults/faulty-network.ts';
@@ -10,7 +11,10 @@ import { afterwards } from '../local/machine/machine.ts';
 import { startMadePostgres } from '../local/machine/made-postgres.ts';
 
 export interface TestPostgres {
+  /** As the owner of the tables. */
   readonly url: string;
+  /** As the role of the workers, which may do what they do. */
+  readonly workerUrl: string;
   readonly run: RunFolder;
   readonly database: Database;
   /** For the test's own questions; not bounded as a worker's is. */
@@ -26,9 +30,14 @@ export function postgresForTests(): TestPostgres {
   let run: RunFolder;
   let server: EmbeddedPostgres;
   let pool: pg.Pool;
+  let workerUrl: string | undefined;
   const postgres: TestPostgres = {
     get url() {
       return server.url;
+    },
+    get workerUrl() {
+      if (workerUrl === undefined) throw new Error('the role is made by the migrations, before the first test');
+      return workerUrl;
     },
     get run() {
       return run;
@@ -53,7 +62,8 @@ export function postgresForTests(): TestPostgres {
   });
   beforeEach(async () => {
     await postgres.empty();
-    await migrate(postgres.database, undefined);
+    await migrate(postgres.database);
+    workerUrl ??= await letWorkersIn(pool, server.url);
   });
   afterAll(async () => {
     await pool.end();

@@ -37,7 +37,7 @@ async function makeUpkeep(change: Partial<UpkeepOptions> = {}) {
     (line) => lines.push(JSON.parse(line) as Record<string, unknown>),
     () => 0,
   );
-  const pool = openPool(postgres.database, undefined);
+  const pool = openPool(postgres.database);
   afterwards(() => pool.end());
   const livenessFile = join(folder, 'alive');
   const upkeep = new Upkeep({

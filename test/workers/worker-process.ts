@@ -116,7 +116,7 @@ export class TestSqs {
     return {
       QUEUE_URL: queue.url,
       DEAD_LETTER_QUEUE_URL: queue.deadLetterUrl,
-      DATABASE_URL: postgres.url,
+      DATABASE_URL: postgres.workerUrl,
       AWS_REGION: REGION,
       AWS_ENDPOINT_URL_SQS: this.endpoint,
       AWS_ACCESS_KEY_ID: 'none',

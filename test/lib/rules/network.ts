@@ -1,10 +1,13 @@
 /** Nobody comes in from outside, and each group of instances reaches what it needs. */
 import type { Resource } from '../synthesized.ts';
 import { valuesIn } from '../synthesized.ts';
-import { found, listOf, type Rule, type Stage, unless, valueAt } from './stage.ts';
+import { statementsOf } from './policies.ts';
+import { found, listOf, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
 
 const EVERYWHERE = ['0.0.0.0/0', '::/0'];
 const HTTPS_PORT = 443;
+/** S3 has a gateway; the others AWS calls itself, or a login is signed on the spot. */
+const CALLED_BY_AWS = ['s3', 'kms', 'rds-db', 'ec2'];
 /** What the CDK writes for a group that lets nothing out. */
 const NOTHING = '255.255.255.255/32';
 
@@ -121,6 +124,40 @@ export const networkRules = {
         );
       }),
     ),
+
+  'every service that is called has an endpoint, where there is no other way out': (stage) => {
+    const names = stage.of('AWS::EC2::VPCEndpoint').map(({ properties }) => textOf(properties.ServiceName));
+    const called = stage
+      .of('AWS::IAM::Policy')
+      .flatMap(statementsOf)
+      .flatMap(({ Action }) => Action.map((action) => textOf(action).split(':')[0]!));
+    const missing = [...new Set(called)].filter(
+      (service) => !CALLED_BY_AWS.includes(service) && !names.some((name) => name.endsWith(`.${service}`)),
+    );
+    if (stage.configuration.network.egress === 'nat') return [];
+    return missing.map((service) => ({ where: `sluice-${stage.name}-network`, problem: `has no endpoint for ${service}` }));
+  },
+
+  'endpoints let named actions through, and nobody in who need not call': (stage) =>
+    stage.of('AWS::EC2::VPCEndpoint').flatMap((endpoint) => {
+      const { VpcEndpointType, PolicyDocument, PrivateDnsEnabled, SecurityGroupIds } = endpoint.properties;
+      const groups = listOf(SecurityGroupIds).map((group) => stage.referred(endpoint.stack, group));
+      const isGuarded = groups.length > 0 && groups.every((group) => group?.type === 'AWS::EC2::SecurityGroup');
+      return [
+        ...unless(PolicyDocument !== undefined, endpoint, 'lets everything through'),
+        ...unless(VpcEndpointType === 'Gateway' || isGuarded, endpoint, 'is in no security group of these templates'),
+        ...unless(VpcEndpointType === 'Gateway' || PrivateDnsEnabled === true, endpoint, 'is not found by its name'),
+      ];
+    }),
+
+  'a network logs what goes through it': (stage) =>
+    stage.of('AWS::EC2::VPC').flatMap((vpc) => {
+      const logs = stage
+        .of('AWS::EC2::FlowLog')
+        .filter(({ stack, properties }) => stage.referred(stack, properties.ResourceId) === vpc);
+      const isGood = logs.some(({ properties }) => properties.TrafficType === 'ALL');
+      return unless(isGood, vpc, 'does not log all that goes through it');
+    }),
 
   'instances reach S3 by its gateway': (stage) => {
     const gateways = stage.of('AWS::EC2::VPCEndpoint').filter(({ properties }) => {

@@ -80,6 +80,19 @@ export const policyRules = {
         }),
     ),
 
+  'the code of a function may not do what only Lambda has to': (stage) =>
+    stage.of('AWS::IAM::Policy').flatMap((resource) => {
+      const statements = statementsOf(resource).map(({ Effect, Action, Condition }) => ({
+        isDenial: Effect === 'Deny' && Condition.ArnEquals?.['lambda:SourceFunctionArn'] !== undefined,
+        actions: Action.map(textOf).filter((action) => action.startsWith('ec2:')),
+      }));
+      const denied = statements.filter(({ isDenial }) => isDenial).flatMap(({ actions }) => actions);
+      const open = statements
+        .filter(({ isDenial }) => !isDenial)
+        .flatMap(({ actions }) => actions.filter((action) => !denied.includes(action)));
+      return open.map((action) => found(resource, `lets code do ${action}`));
+    }),
+
   'nobody has keys, and nobody a managed policy': (stage) => [
     ...stage
       .of('AWS::IAM::User', 'AWS::IAM::AccessKey', 'AWS::IAM::Group')

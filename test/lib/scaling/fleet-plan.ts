@@ -5,6 +5,7 @@
  * understood is an error.
  */
 import { z } from 'zod';
+import { constructId } from '../../../lib/workloads.ts';
 import type { AssemblyStack } from '../../../local/assembly/assembly.ts';
 import { Intrinsics } from '../../../local/assembly/intrinsics.ts';
 import type { Template } from '../synthesized.ts';
@@ -223,6 +224,7 @@ function physicalName({ stackName }: { readonly stackName: string }, logicalId: 
 
 function groupIn(template: AssemblyStack['template'], fleetName: string): string | undefined {
   return Object.entries(template.Resources).find(
-    ([id, { Type }]) => Type === 'AWS::AutoScaling::AutoScalingGroup' && id.toLowerCase().startsWith(fleetName),
+    ([id, { Type }]) =>
+      Type === 'AWS::AutoScaling::AutoScalingGroup' && id.startsWith(`${constructId(fleetName)}FleetGroup`),
   )?.[0];
 }

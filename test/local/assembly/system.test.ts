@@ -5,6 +5,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { configurationOf } from '../../../lib/config.ts';
+import { workloadNames, workloads } from '../../../lib/workloads.ts';
 import { type AssemblyStack, readAssembly } from '../../../local/assembly/assembly.ts';
 import { countResourceTypes } from '../../../local/assembly/resource-types.ts';
 import { readSystem } from '../../../local/assembly/system.ts';
@@ -45,6 +47,7 @@ describe('the assembly', () => {
       'AWS::RDS::DBInstance',
       'AWS::SQS::Queue',
       'AWS::SQS::QueuePolicy',
+      'Custom::SluiceSchema',
     ]);
   });
 
@@ -56,22 +59,25 @@ describe('the assembly', () => {
 
   test('gives queues with their dead-letter queues before them', () => {
     const { queues } = readSystem(stages.dev, servers);
+    const named = workloadNames.map((name) => {
+      const { fifo } = workloads[name];
+      const suffix = fifo ? '.fifo' : '';
+      return { fifo, name: `sluice-dev-${name}${suffix}`, deadLetterQueueName: `sluice-dev-${name}-dlq${suffix}` };
+    });
     expect(queues.map(({ name, fifo, deadLetterQueueName }) => [name, fifo, deadLetterQueueName])).toEqual([
-      ['sluice-dev-orders-dlq', false, undefined],
-      ['sluice-dev-ledger-dlq.fifo', true, undefined],
-      ['sluice-dev-orders', false, 'sluice-dev-orders-dlq'],
-      ['sluice-dev-ledger.fifo', true, 'sluice-dev-ledger-dlq.fifo'],
+      ...named.map(({ fifo, deadLetterQueueName }) => [deadLetterQueueName, fifo, undefined]),
+      ...named.map(({ name, fifo, deadLetterQueueName }) => [name, fifo, deadLetterQueueName]),
     ]);
   });
 
   test('gives fleets whose environment is the addresses of this machine, and whose bundle is there', () => {
     const { fleets } = readSystem(stages.prod, servers);
-    expect(fleets.map(({ name, minimum, maximum }) => [name, minimum, maximum])).toEqual([
-      ['orders', 2, expect.any(Number)],
-      ['ledger', 2, expect.any(Number)],
-    ]);
+    const { fleets: sizes } = configurationOf('prod');
+    expect(fleets.map(({ name, minimum, maximum }) => [name, minimum, maximum])).toEqual(
+      workloadNames.map((name) => [name, sizes[name].minimum, sizes[name].maximum]),
+    );
     for (const { name, environment, entryPath } of fleets) {
-      const suffix = name === 'ledger' ? '.fifo' : '';
+      const suffix = Object.entries(workloads).find(([each]) => each === name)?.[1].fifo ? '.fifo' : '';
       expect(environment).toMatchObject({
         STAGE: 'prod',
         QUEUE_URL: `http://127.0.0.1:9324/000000000000/sluice-prod-${name}${suffix}`,

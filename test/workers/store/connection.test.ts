@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { portOf } from '../../../local/machine/ports.ts';
+import { masterPassword } from '../../../workers/migration/master-secret.ts';
 import { connectionFor, openPool } from '../../../workers/store/connection.ts';
 import { setEnvironment } from '../../environment.ts';
 import { afterwards } from '../../local/machine/machine.ts';
@@ -9,13 +10,13 @@ import { networkTo, postgresForTests } from '../postgres.ts';
 
 const postgres = postgresForTests();
 
-const secret = {
-  name: 'secret',
+const host = {
+  name: 'host',
   host: 'db.example.test',
   port: 5432,
   database: 'sluice',
   user: 'shop',
-  secretArn: 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:master',
+  password: async () => 'none',
   certificateFile: undefined,
 } as const;
 
@@ -40,9 +41,9 @@ async function secretsManager() {
   return state;
 }
 
-describe('the connection that a secret opens', () => {
+describe('the connection to a host', () => {
   test('is that of the user, and to a host whose certificate and name have been checked', () => {
-    expect(connectionFor(secret, 'eu-central-1')).toMatchObject({
+    expect(connectionFor(host)).toMatchObject({
       host: 'db.example.test',
       user: 'shop',
       ssl: { rejectUnauthorized: true },
@@ -51,11 +52,12 @@ describe('the connection that a secret opens', () => {
 
   test('asks for the password at every connect, so that a rotation is followed', async () => {
     const manager = await secretsManager();
-    const { hostname: host, port, password } = new URL(postgres.url);
+    const { hostname, port, password } = new URL(postgres.url);
+    const ask = masterPassword('arn:aws:secretsmanager:eu-central-1:000000000000:secret:master', 'eu-central-1');
     // The embedded server has no TLS.
     const config = {
-      ...connectionFor({ ...secret, user: 'sluice' }, 'eu-central-1'),
-      host,
+      ...connectionFor({ ...host, user: 'sluice', password: ask }),
+      host: hostname,
       port: Number(port),
       ssl: false,
     };
@@ -76,7 +78,7 @@ describe('the connection that a secret opens', () => {
   });
 
   test('needs certificates that can be read', () => {
-    expect(() => connectionFor({ ...secret, certificateFile: '/no/such/file' }, undefined)).toThrow(
+    expect(() => connectionFor({ ...host, certificateFile: '/no/such/file' })).toThrow(
       'cannot read the certificates in /no/such/file: name a readable file in PGSSLROOTCERT',
     );
   });
@@ -85,14 +87,14 @@ describe('the connection that a secret opens', () => {
 test('a URL says itself whether it wants TLS, whatever PGSSLMODE is', async () => {
   process.env.PGSSLMODE = 'verify-full';
   afterwards(() => delete process.env.PGSSLMODE);
-  const client = new pg.Client(connectionFor({ name: 'url', url: postgres.url.replace(/\?.*/, '') }, undefined));
+  const client = new pg.Client(connectionFor({ name: 'url', url: postgres.url.replace(/\?.*/, '') }));
   await client.connect();
   await client.end();
 });
 
 describe('a worker’s connection', () => {
   test('is bounded by the server: a statement, a lock, a transaction in which nothing happens', async () => {
-    const pool = openPool(postgres.database, undefined);
+    const pool = openPool(postgres.database);
     afterwards(() => pool.end());
     const client = await pool.connect();
     const settings = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'application_name'];
@@ -104,7 +106,7 @@ describe('a worker’s connection', () => {
 
   test('is bounded by the worker too: on a network that swallows packets nothing is waited for for ever', async () => {
     const network = await networkTo(postgres);
-    const pool = openPool({ name: 'url', url: network.url(postgres.url) }, undefined);
+    const pool = openPool({ name: 'url', url: network.url(postgres.url) });
     const client = await pool.connect();
     network.swallow();
     // Both at once: an answer that does not come, and a connection that is taken and never spoken to.

@@ -45,7 +45,7 @@ const counts = async () =>
 describe('the migration to fences', () => {
   test('keeps every row', async () => {
     await databaseOfBefore();
-    expect(await migrate(postgres.database, undefined)).toEqual(['004_fences']);
+    expect(await migrate(postgres.database)).toEqual(['004_fences', '005_worker_role']);
     expect(await counts()).toEqual(['2', '1', '1', '1', '1', '1']);
     expect(await postgres.rows('select key, message_id from inbox order by key')).toEqual([
       ['a', null],
@@ -55,7 +55,7 @@ describe('the migration to fences', () => {
 
   test('leaves keys that were committed before it known, by what they stand for', async () => {
     await databaseOfBefore();
-    await migrate(postgres.database, undefined);
+    await migrate(postgres.database);
     const { writer } = await makeWriter(postgres);
     const batch = [message('a', '1', 'g', 1), message('b', '2', 'g', 2), message('c', '1', 'g', 3)];
     expect(await writer.commit(batch, always)).toMatchObject([suppressed, keyReused, stored]);
@@ -64,16 +64,16 @@ describe('the migration to fences', () => {
 
   test('lets workers of the version before it go on until they are replaced', async () => {
     await databaseOfBefore();
-    await migrate(postgres.database, undefined);
+    await migrate(postgres.database);
     await postgres.pool.query("insert into inbox (consumer, key, payload_hash) values ('work', 'old', 'hash')");
     expect((await counts())![0]).toBe('3');
   });
 
   test('can be taken back, and done again', async () => {
     await databaseOfBefore();
-    await migrate(postgres.database, undefined);
-    expect(await migrations('down', 1)).toEqual(['004_fences']);
+    await migrate(postgres.database);
+    expect(await migrations('down', 2)).toEqual(['005_worker_role', '004_fences']);
     expect(await counts()).toEqual(['2', '1', '1', '1', '1', '1']);
-    expect(await migrate(postgres.database, undefined)).toEqual(['004_fences']);
+    expect(await migrate(postgres.database)).toEqual(['004_fences', '005_worker_role']);
   });
 });

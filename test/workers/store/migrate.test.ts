@@ -5,8 +5,8 @@ import { afterwards, eventually } from '../../local/machine/machine.ts';
 import { networkTo, postgresForTests } from '../postgres.ts';
 
 const postgres = postgresForTests();
-const all = ['001_inbox', '002_orders', '003_ledger', '004_fences'];
-const run = () => migrate(postgres.database, undefined);
+const all = ['001_inbox', '002_orders', '003_ledger', '004_fences', '005_worker_role'];
+const run = () => migrate(postgres.database);
 const tables = async () =>
   (await postgres.rows("select tablename from pg_tables where schemaname = 'public' order by 1")).flat();
 
@@ -28,7 +28,7 @@ describe('migrating', () => {
     expect(await run()).toEqual([]);
   });
 
-  test('by several workers at once is done by one of them', async () => {
+  test('by several at once is done by one of them', async () => {
     await postgres.empty();
     const done = await Promise.all([run(), run(), run()]);
     expect(done.flat()).toEqual(all);
@@ -43,7 +43,7 @@ describe('migrating', () => {
   });
 
   test('leaves a newer schema alone, so that an old worker goes on while a deploy is under way', async () => {
-    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('005_of_a_newer_worker', now())");
+    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('006_of_a_newer_worker', now())");
     expect(await run()).toEqual([]);
   });
 });
@@ -71,6 +71,6 @@ describe('a database that goes away during the migration', () => {
   test('is left without an answer to the farewell', async () => {
     const network = await networkTo(postgres);
     network.silenceAfterAnswerTo('select name from sluice_migrations');
-    expect(await migrate({ name: 'url', url: network.url(postgres.url) }, undefined)).toEqual([]);
+    expect(await migrate({ name: 'url', url: network.url(postgres.url) })).toEqual([]);
   });
 });

@@ -8,7 +8,7 @@ import { always, makeWriter, message, stored } from './work.ts';
 const postgres = postgresForTests();
 
 function workersPool() {
-  const pool = openPool(postgres.database, undefined);
+  const pool = openPool(postgres.database);
   afterwards(() => pool.end());
   return pool;
 }

@@ -31,7 +31,7 @@ export async function makeWriter(
   await postgres.pool.query(
     'create table if not exists work (id text, value numeric, at bigint generated always as identity)',
   );
-  const pool = openPool({ name: 'url', url }, undefined);
+  const pool = openPool({ name: 'url', url });
   afterwards(() => pool.end());
   return { pool, writer: workWriter(pool, rest) };
 }
