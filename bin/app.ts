@@ -5,13 +5,17 @@
  *
  * It reads the flags of cdk.json itself, so that `node bin/app.ts`, without the CDK's command line, writes the same.
  */
-import { App } from 'aws-cdk-lib';
-import { PATH_METADATA_ENABLE_CONTEXT } from 'aws-cdk-lib/cx-api';
 import cdkJson from '../cdk.json' with { type: 'json' };
-import { buildApp } from '../lib/app.ts';
-import { configurationOf, DEFAULT_STAGE } from '../lib/config.ts';
+import { buildAhead } from '../lib/constructs/worker-build.ts';
+
+// The workers are built in another process while this one loads the CDK, which takes as long.
+const workers = buildAhead();
+const [{ App }, { PATH_METADATA_ENABLE_CONTEXT }, { buildApp }, { configurationOf, DEFAULT_STAGE }] = await Promise.all(
+  [import('aws-cdk-lib'), import('aws-cdk-lib/cx-api'), import('../lib/app.ts'), import('../lib/config.ts')],
+);
 
 try {
+  await workers;
   const app = new App({
     // The command line asks for construct paths in the templates; so does this, or the two would differ.
     context: { ...cdkJson.context, [PATH_METADATA_ENABLE_CONTEXT]: true },

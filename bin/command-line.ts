@@ -61,13 +61,18 @@ function endWithReader(): void {
 export async function runCommand(command: Command, whenInterrupted = 'interrupted'): Promise<void> {
   endWithReader();
   // A command made earlier does not inherit this.
-  for (const each of [command, ...command.commands])
+  for (const each of withSubcommands(command)) {
     each.configureOutput({ outputError: (text, write) => write(forReader(text)) });
+  }
   try {
     await command.parseAsync();
   } catch (error) {
     process.exitCode = exitStatusOf(error, command, whenInterrupted);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** Tells a person what happened, once, and says what that means for a script. */

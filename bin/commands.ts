@@ -3,9 +3,11 @@
  *
  * A command's own code is loaded when the command is called: help and a slip of the keyboard are answered at once.
  */
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option, type OptionValues } from 'commander';
 import { DEFAULT_STAGE, stageNames } from '../lib/config.ts';
+import { workloadNames, workloads } from '../lib/workloads.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { nameProblem } from '../scaffold/worker-names.ts';
 import {
   EXIT_DONE,
   EXIT_FALLS_SHORT,
@@ -88,11 +90,15 @@ Examples:
 
 program
   .command('send')
-  .description('send a file of orders to the queues of a stage')
-  .argument('<file>', 'orders, csv or csv.gz')
+  .description('send a file of orders to the queues of a stage, or one message to one of them')
+  .argument('[file]', 'orders, csv or csv.gz')
   .addOption(stageOption())
   .option('--local', 'to the run that `npm start` has going on this machine', false)
   .addOption(new Option('--run <name>', 'to this one of several runs: its name or its folder').implies({ local: true }))
+  .addOption(new Option('--queue <name>', 'send one message to this queue').choices(workloadNames))
+  .addOption(new Option('--payload <json>', 'what the message says').argParser(parsedJson).conflicts('body'))
+  .option('--body <text>', 'the whole body of the message, as it is')
+  .option('--group <id>', 'message group of the message, on a FIFO queue')
   .option('--json', 'print the summary as JSON', false)
   .addHelpText(
     'after',
@@ -102,12 +108,26 @@ UnitPrice, CustomerID and Country. The whole file is checked first: nothing of a
 file that cannot be read is sent. To AWS it goes with the credentials and the
 region of the AWS SDK.
 
+A payload travels as {"schema": <the queue's name>, "version": 1, "payload": …},
+which is what a worker reads that \`sluice add worker\` wrote. What another
+schema or version wants is given with --body.
+
 Examples:
   npm run sluice -- send orders.csv --local                 to the run here
   npm run sluice -- send orders.csv --run run-13c5ef392a26  to one of several
-  npm run sluice -- send orders.csv.gz --stage prod         to AWS`,
+  npm run sluice -- send orders.csv.gz --stage prod         to AWS
+  npm run sluice -- send --local --queue orders --body "$(cat order.json)"
+  npm run sluice -- send --local --queue ledger --group 17850 --body "$(cat it)"`,
   )
-  .action(async (file: string, options) => {
+  .action(async (file: string | undefined, options, command: Command) => {
+    if (options.queue !== undefined) {
+      if (file !== undefined) command.error('error: --queue sends one message, so there is no file to send');
+      await sendOne(options, command);
+      return;
+    }
+    if (file === undefined) command.error('error: name a file of orders, or with --queue the queue of one message');
+    const alone = ['payload', 'body', 'group'].find((option) => options[option] !== undefined);
+    if (alone !== undefined) command.error(`error: --${alone} is of one message; name its queue with --queue`);
     const signal = interruptSignal();
     const { send } = await import('../local/send.ts');
     const { interrupted } = await send({
@@ -138,4 +158,90 @@ program
     await resources({ stage: options.stage, json: options.json, output: process.stdout });
   });
 
-await runCommand(program, 'interrupted before anything was sent');
+program
+  .command('image')
+  .description('pin a stage to the newest Amazon Linux 2023 of a region, in lib/images.json')
+  .addOption(stageOption())
+  .option('--region <name>', 'region that the stage is deployed to (default: that of the AWS SDK)')
+  .addHelpText(
+    'after',
+    `
+What is pinned is what instances boot from until it is pinned anew: a deploy
+without a change replaces nothing. A stage that is not pinned boots from the
+newest image, and a deploy replaces its instances whenever there is one.
+Commit lib/images.json and deploy; the group replaces one instance after another.
+
+Examples:
+  npm run sluice -- image --stage dev --region eu-central-1`,
+  )
+  .action(async (options) => {
+    const { pinImage } = await import('../local/pin-image.ts');
+    await pinImage({ stage: options.stage, region: options.region, output: process.stdout });
+  });
+
+program
+  .command('add')
+  .description('add to the app')
+  .command('worker')
+  .description('write a new queue, fleet, worker, migration and test into this tree')
+  .argument('<name>', 'of the queue, the fleet and the worker, such as return-labels', workerName)
+  .option('--fifo', 'keep the messages of each group in order', false)
+  .option('--dry-run', 'tell what would be written, and write nothing', false)
+  .option('--allow-dirty', 'go on although there are changes that are not committed', false)
+  .option('--no-snapshots', 'leave the snapshots of the templates as they are; test/lib/app fails until you agree')
+  .option('--json', 'print what was written as JSON', false)
+  .addHelpText(
+    'after',
+    `
+It gets a queue with its dead-letter queue, a fleet, alarms and a dashboard in
+every stage, with the settings that are usual there, and a worker that stores
+each message as a row. All of it is written, or nothing.
+
+Exit status: 0 written, 2 the name cannot be used, 3 could not write it.
+
+Examples:
+  npm run sluice -- add worker parcels
+  npm run sluice -- add worker returns --fifo
+  npm run sluice -- add worker parcels --dry-run`,
+  )
+  .action(async (name: string, options) => {
+    const signal = interruptSignal();
+    const { addWorker } = await import('../scaffold/add-worker.ts');
+    const { addedText, nextSteps } = await import('../scaffold/report.ts');
+    const { fifo, dryRun, allowDirty, snapshots, json } = options;
+    const onStep = (step: string) => process.stderr.write(`${step} …\n`);
+    const files = await addWorker({ name, fifo, dryRun, allowDirty, snapshots, signal, onStep });
+    const added = { worker: name, fifo, dryRun, files, next: nextSteps(name, fifo, snapshots) };
+    process.stdout.write(`${json ? JSON.stringify(added, null, 2) : addedText(added)}\n`);
+  });
+
+/** One message; the options are those of `send`. */
+async function sendOne(options: OptionValues, command: Command): Promise<void> {
+  const { payload, body, group, stage, local, run, json } = options;
+  const queue = workloadNames.find((name) => name === options.queue)!;
+  const { fifo } = workloads[queue];
+  if (fifo && group === undefined) command.error(`error: ${queue} is a FIFO queue; name a group with --group`);
+  if (!fifo && group !== undefined) command.error(`error: ${queue} is no FIFO queue and has no groups`);
+  if (payload === undefined && body === undefined) command.error('error: say with --payload or --body what to send');
+  const signal = interruptSignal();
+  const { envelopeOf, sendMessage } = await import('../local/send-message.ts');
+  const whole = payload === undefined ? body : envelopeOf(queue, payload);
+  const to = { stage, local, run, environment: process.env };
+  await sendMessage({ ...to, queue, fifo, body: whole, group, json, output: process.stdout, signal });
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`It is not JSON: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+}
+
+function workerName(name: string): string {
+  const problem = nameProblem(name);
+  if (problem !== undefined) throw new InvalidArgumentError(problem);
+  return name;
+}
+
+await runCommand(program, 'interrupted; nothing was sent, and nothing is left half-written');

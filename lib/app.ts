@@ -12,14 +12,18 @@
  * Holds always: the templates depend on the configuration and the sources alone; no account, no region, no look-up
  * and no clock takes part, so the same bytes come out anywhere.
  */
-import type { App } from 'aws-cdk-lib';
+import { type App, Tags } from 'aws-cdk-lib';
 import type { StageConfiguration } from './config.ts';
+import { imagesOf } from './images.ts';
 import { ComputeStack } from './stacks/compute-stack.ts';
 import { DataStack } from './stacks/data-stack.ts';
 import { MessagingStack } from './stacks/messaging-stack.ts';
 import { MonitoringStack } from './stacks/monitoring-stack.ts';
 import { NetworkStack } from './stacks/network-stack.ts';
 import { SchemaStack } from './stacks/schema-stack.ts';
+
+/** What everything that takes tags is found and billed by, beside its stage. */
+const PROJECT = 'sluice';
 
 export interface Stacks {
   readonly network: NetworkStack;
@@ -32,7 +36,9 @@ export interface Stacks {
 
 /** Builds the stacks of `configuration` into `app`. */
 export function buildApp(app: App, configuration: StageConfiguration): Stacks {
-  const { stage } = configuration;
+  const { stage, terminationProtection } = configuration;
+  Tags.of(app).add('project', PROJECT);
+  Tags.of(app).add('stage', stage);
   const name = (part: string) => `sluice-${stage}-${part}`;
 
   const network = new NetworkStack(app, name('network'), {
@@ -42,6 +48,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
   });
   const data = new DataStack(app, name('data'), {
     description: `Sluice ${stage}: the database`,
+    terminationProtection,
     stage,
     database: configuration.database,
     network,
@@ -55,6 +62,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
   });
   const messaging = new MessagingStack(app, name('messaging'), {
     description: `Sluice ${stage}: the queues and their key`,
+    terminationProtection,
     stage,
     queues: configuration.queues,
     queueRemovalPolicy: configuration.queueRemovalPolicy,
@@ -63,6 +71,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     description: `Sluice ${stage}: the worker fleets`,
     stage,
     fleets: configuration.fleets,
+    images: imagesOf(stage),
     logRetentionDays: configuration.watching.workerLogRetentionDays,
     network,
     messaging,

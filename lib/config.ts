@@ -15,6 +15,7 @@ import {
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
+import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   BACKUP_WINDOW_ALLOWED,
   CERTIFICATE_AUTHORITIES,
@@ -39,7 +40,14 @@ import {
   VISIBILITY_TIMEOUT_MAX_SECONDS,
   VISIBILITY_TIMEOUT_MIN_SECONDS,
 } from './constructs/queue-limits.ts';
-import { byKind, isWorkloadName, perWorkload, WORKLOAD_NAME_ALLOWED, workloadNames } from './workloads.ts';
+import {
+  byKind,
+  isWorkloadName,
+  perWorkload,
+  WORKLOAD_NAME_ALLOWED,
+  type WorkloadName,
+  workloadNames,
+} from './workloads.ts';
 
 /** A setting, a stage or a combination of settings that is not allowed; its message is for a person. */
 export class ConfigurationError extends Error {
@@ -49,6 +57,10 @@ export class ConfigurationError extends Error {
 /** An idle long poll ends by itself within 20 s; EC2 kills a stopping instance after some minutes, whatever it does. */
 const DRAIN_MIN_SECONDS = 25;
 const DRAIN_MAX_SECONDS = 900;
+const GRAVITON_TYPE = /^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/;
+const GRAVITON_TYPE_ALLOWED = 'a Graviton instance type such as t4g.micro';
+/** Of the 40 that Auto Scaling takes, far more than differ in what they are good for. */
+const SPOT_TYPES_MAX = 20;
 /** RDS refuses a storage ceiling closer than this to what it starts with. */
 const STORAGE_CEILING_RATIO = 1.1;
 /** What CloudWatch Logs keeps, for no other number of days: up to ten years. */
@@ -83,8 +95,11 @@ function text(pattern: RegExp, allowed: string) {
 
 const flag = () => z.boolean('true or false');
 
-function listOf(item: z.ZodString, maximum: number) {
-  return z.array(item, `a list of at most ${maximum}`).max(maximum, `a list of at most ${maximum}`);
+function listOf<Item extends z.ZodType<string>>(item: Item, maximum: number, allowed = `a list of at most ${maximum}`) {
+  return z
+    .array(item, allowed)
+    .max(maximum, `a list of at most ${maximum}`)
+    .refine((items) => new Set(items).size === items.length, 'each of them once');
 }
 
 /** An object that knows all its settings: one that it does not know is a mistake, most often of spelling. */
@@ -137,11 +152,29 @@ function checkRetention(
 const queueSettings = settings(queueShape).superRefine(checkRetention);
 const fifoQueueSettings = settings(fifoQueueShape).superRefine(checkRetention);
 
+/** A worker that is still draining when its group or EC2 has waited long enough is cut off. */
+function checkDrain(
+  fleet: {
+    readonly drainSeconds: number;
+    readonly terminationHookSeconds: number;
+    readonly spotInstanceTypes: readonly string[];
+  },
+  context: z.core.$RefinementCtx,
+): void {
+  const max = fleet.terminationHookSeconds - LEAVE_MARGIN_SECONDS;
+  const refuse = (message: string) => context.addIssue({ code: 'custom', path: ['drainSeconds'], message });
+  if (fleet.drainSeconds > max) {
+    refuse(`${DRAIN_MIN_SECONDS} to ${max} (terminationHookSeconds less ${LEAVE_MARGIN_SECONDS})`);
+  } else if (fleet.spotInstanceTypes.length > 0 && fleet.drainSeconds > SPOT_DRAIN_MAX_SECONDS) {
+    refuse(`${DRAIN_MIN_SECONDS} to ${SPOT_DRAIN_MAX_SECONDS} (what a Spot notice of two minutes leaves)`);
+  }
+}
+
 const fleetSettings = settings({
   /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
-  instanceType: text(/^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance type such as t4g.micro'),
+  instanceType: text(GRAVITON_TYPE, GRAVITON_TYPE_ALLOWED),
   /**
-   * The fewest instances, also when nothing is to do; 0 to 100, dev 1, prod 2.
+   * The fewest instances, also when nothing is to do; 0 to 100, dev 0 (costs nothing while nothing comes), prod 2.
    *
    * With 0 the fleet starts at the first visible message; SQS reports that up to 15 minutes late on a queue that
    * nobody has used for six hours.
@@ -170,9 +203,19 @@ const fleetSettings = settings({
   rootVolumeGib: whole(8, 100),
   /** How long a worker that is told to stop may take for what it holds; 25 to 900, default 60. */
   drainSeconds: whole(DRAIN_MIN_SECONDS, DRAIN_MAX_SECONDS),
+  /**
+   * How long the group waits for the word of a worker that leaves; 85 to 7200, at least 60 more than `drainSeconds`,
+   * default 180. After that the instance goes whatever its worker does.
+   */
+  terminationHookSeconds: whole(DRAIN_MIN_SECONDS + LEAVE_MARGIN_SECONDS, HOOK_MAX_SECONDS),
+  /** Further Graviton types that instances may have as Spot; at most 20, none for a fleet that is all on demand, default none. */
+  spotInstanceTypes: listOf(text(GRAVITON_TYPE, GRAVITON_TYPE_ALLOWED), SPOT_TYPES_MAX),
+  /** How many instances stay on demand before others are Spot, where `spotInstanceTypes` has any; 0 to 100, default 1. */
+  onDemandBase: whole(0, 100),
   /** The least severe line that a worker logs: debug, info, warn or error; default info. */
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
 }).superRefine((fleet, context) => {
+  checkDrain(fleet, context);
   if (fleet.minimum > fleet.maximum) {
     context.addIssue({ code: 'custom', path: ['minimum'], message: `0 to ${fleet.maximum} (maximum)` });
   }
@@ -228,12 +271,22 @@ const databaseSettings = settings({
   }
 });
 
+/** What is allowed instead of a range whose address is none, or lies within it, which EC2 would silently move. */
+function rangeProblem(cidr: string): string | undefined {
+  const [address = '', prefix] = cidr.split('/');
+  if (!isIPv4(address)) return PRIVATE_RANGE_ALLOWED;
+  const parts = address.split('.').map(Number);
+  const hostBits = 32 - Number(prefix);
+  const beginning = parts.map((part, index) => part & ~((2 ** hostBits - 1) >>> (8 * (3 - index)))).join('.');
+  return beginning === address ? undefined : `${beginning}/${prefix}, which is where that range begins`;
+}
+
 const networkShape = {
   /** The addresses of the VPC; a private range with a prefix of /16 to /22, default 10.60.0.0/16. */
-  cidr: text(PRIVATE_RANGE, PRIVATE_RANGE_ALLOWED).refine(
-    (cidr) => isIPv4(cidr.replace(/\/.*/, '')),
-    PRIVATE_RANGE_ALLOWED,
-  ),
+  cidr: text(PRIVATE_RANGE, PRIVATE_RANGE_ALLOWED).superRefine((cidr, context) => {
+    const message = rangeProblem(cidr);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  }),
   /** How many availability zones the subnets span; 2, the most that a template without an account can name. */
   availabilityZones: whole(2, 2),
   /** How long it is kept what went through the network, in the days that CloudWatch Logs knows; dev 1, prod 90. */
@@ -262,18 +315,20 @@ const networkSettings = z.discriminatedUnion(
   'one of endpoints, nat',
 );
 
+/** CloudWatch looks at the age once a minute; who is told a day later might as well look in the morning. */
+const AGE_OBJECTIVE_MIN_SECONDS = 60;
+const AGE_OBJECTIVE_MAX_SECONDS = 86_400;
+const DAY_IN_SECONDS = 86_400;
 /** The mail programs of a team; a larger circle subscribes to the topic by itself. */
 const ALARM_EMAILS_MAX = 10;
 
 const watchingSettings = settings({
   /** How long a message may wait at the worst before a person is told; 60 to 86400, dev 1800, prod 600. */
-  ageObjectiveSeconds: whole(60, 86_400),
+  ageObjectiveSeconds: whole(AGE_OBJECTIVE_MIN_SECONDS, AGE_OBJECTIVE_MAX_SECONDS),
   /** How long the workers' lines are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
   workerLogRetentionDays: logRetentionDays(),
   /** Who gets a mail of every alarm; at most 10 addresses, default none. */
-  alarmEmails: z
-    .array(z.email('an e-mail address'), 'a list of e-mail addresses')
-    .max(ALARM_EMAILS_MAX, `at most ${ALARM_EMAILS_MAX} addresses`),
+  alarmEmails: listOf(z.email('an e-mail address'), ALARM_EMAILS_MAX, 'a list of e-mail addresses'),
   /** Where docs/operations.md is read, without an anchor; it stands in every alarm. */
   runbook: text(/^[^\s#"'\\]{1,200}$/, 'an address or a path without an anchor, such as docs/operations.md'),
 });
@@ -291,10 +346,37 @@ const stageSettings = settings({
   watching: watchingSettings,
   /** What becomes of the queues and their key when the stack is deleted; dev destroy, prod retain. */
   queueRemovalPolicy: oneOf(['destroy', 'retain']),
-}).superRefine(({ fleets, database }, context) => {
-  const message = connectionProblem(database.instanceClass, fleets);
-  if (message !== undefined) context.addIssue({ code: 'custom', path: ['database', 'instanceClass'], message });
+  /** Whether CloudFormation refuses to delete the stacks that hold what cannot be made again, database and queues; dev false, prod true. */
+  terminationProtection: flag(),
+}).superRefine(({ queues, fleets, database, watching }, context) => {
+  const tooSmall = connectionProblem(database.instanceClass, fleets);
+  if (tooSmall !== undefined) {
+    context.addIssue({ code: 'custom', path: ['database', 'instanceClass'], message: tooSmall });
+  }
+  const objective = objectiveProblem(watching, queues, fleets);
+  if (objective !== undefined) {
+    context.addIssue({ code: 'custom', path: ['watching', 'ageObjectiveSeconds'], message: objective });
+  }
 });
+
+/** An age that is reached in good order would call people for nothing, and one that is never reached would call nobody. */
+function objectiveProblem(
+  { ageObjectiveSeconds }: { readonly ageObjectiveSeconds: number },
+  queues: Readonly<Record<WorkloadName, { readonly retentionDays: number }>>,
+  fleets: Readonly<Record<WorkloadName, { readonly acceptableLatencySeconds: number }>>,
+): string | undefined {
+  for (const name of workloadNames) {
+    const { acceptableLatencySeconds } = fleets[name];
+    if (ageObjectiveSeconds <= acceptableLatencySeconds) {
+      return `${acceptableLatencySeconds + 1} to ${AGE_OBJECTIVE_MAX_SECONDS}, above acceptableLatencySeconds of fleets.${name}, ${acceptableLatencySeconds}`;
+    }
+    const { retentionDays } = queues[name];
+    if (ageObjectiveSeconds >= retentionDays * DAY_IN_SECONDS) {
+      return `${AGE_OBJECTIVE_MIN_SECONDS} to ${retentionDays * DAY_IN_SECONDS - 1}, below retentionDays of queues.${name}, ${retentionDays}`;
+    }
+  }
+  return undefined;
+}
 
 export type QueueSettings = z.infer<typeof queueSettings>;
 export type FifoQueueSettings = z.infer<typeof fifoQueueSettings>;
@@ -324,17 +406,19 @@ const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, 
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
 const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
+const commonLeaving = { terminationHookSeconds: 180, spotInstanceTypes: [], onDemandBase: 1 };
 /** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
-const idleDevFleet: FleetSettings = {
+const smallDevFleet: FleetSettings = {
   instanceType: 't4g.micro',
   minimum: 0,
   maximum: 1,
   ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
+  ...commonLeaving,
   logLevel: 'info',
 };
-const devFleet: FleetSettings = { ...idleDevFleet, minimum: 1, maximum: 2 };
+const devFleet: FleetSettings = { ...smallDevFleet, maximum: 2 };
 const prodFleet: FleetSettings = {
   instanceType: 'm7g.medium',
   minimum: 2,
@@ -342,6 +426,7 @@ const prodFleet: FleetSettings = {
   ...commonScaling,
   rootVolumeGib: 8,
   drainSeconds: 60,
+  ...commonLeaving,
   logLevel: 'info',
 };
 
@@ -382,7 +467,7 @@ const prodDatabase: DatabaseSettings = {
 const stages = {
   dev: {
     queues: byKind(devQueue, { ...devQueue, ...fifo }),
-    fleets: { ...perWorkload(() => idleDevFleet), orders: devFleet, ledger: devFleet },
+    fleets: { ...perWorkload(() => smallDevFleet), orders: devFleet, ledger: devFleet },
     database: devDatabase,
     network: {
       cidr: '10.60.0.0/16',
@@ -393,6 +478,7 @@ const stages = {
     },
     watching: devWatching,
     queueRemovalPolicy: 'destroy',
+    terminationProtection: false,
   },
   prod: {
     queues: byKind(prodQueue, { ...prodQueue, ...fifo }),
@@ -407,6 +493,7 @@ const stages = {
     },
     watching: prodWatching,
     queueRemovalPolicy: 'retain',
+    terminationProtection: true,
   },
 } satisfies Record<string, StageSettings>;
 

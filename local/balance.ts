@@ -31,6 +31,8 @@ export interface QueueBalance {
   /** The same of the dead, as far as a worker gave one. */
   readonly deadReasons: readonly RejectionCount[];
   readonly lostOrders: readonly string[];
+  /** Stored since the run began and sent by nobody whom the journal knows: in no other figure. */
+  readonly storedUnsent: number;
 }
 
 export interface RejectionCount {
@@ -55,7 +57,10 @@ export interface QueueEvidence {
   readonly deadLetterDepth: number;
   readonly waiting: number;
   readonly suppressed: number;
+  /** Of the suppressed, those that the tables cannot tell: so many that are nowhere else are believed to be stored. */
+  readonly suppressedUnseen: number;
   readonly outOfOrder: number | undefined;
+  readonly storedUnsent: number;
 }
 
 export function takeBalance(evidence: QueueEvidence): QueueBalance {
@@ -98,20 +103,23 @@ export function takeBalance(evidence: QueueEvidence): QueueBalance {
   }
   const rejected = sizeOf(reasons);
   const waiting = Math.min(evidence.waiting, missing.length);
+  const unseen = Math.min(evidence.suppressedUnseen, missing.length - waiting);
+  const lost = missing.length - waiting - unseen;
   return {
     queue: evidence.queue,
     sent: sent.size,
-    stored,
+    stored: stored + unseen,
     suppressed: evidence.suppressed,
     rejected,
     dead: dead + sizeOf(deadReasons),
     waiting,
-    lost: missing.length - waiting,
+    lost,
     storedTwice,
     outOfOrder: evidence.outOfOrder,
     reasons: counted(reasons),
     deadReasons: counted(deadReasons),
-    lostOrders: waiting === missing.length ? [] : missing.slice(0, ORDER_IDS_SHOWN_MAX),
+    lostOrders: lost === 0 ? [] : missing.slice(0, ORDER_IDS_SHOWN_MAX),
+    storedUnsent: evidence.storedUnsent,
   };
 }
 
@@ -152,16 +160,40 @@ const STORED_ROWS: Readonly<Record<string, string>> = {
   orders: 'select order_id as key, count(*)::integer as times from orders group by order_id',
   ledger: 'select order_id as key, count(*)::integer as times from ledger_entries group by order_id',
 };
-/** Of a worker whose tables are not named above, the inbox is believed: its keys commit with the rows. */
-const STORED_KEYS = 'select key, 1 as times from inbox where consumer = $1';
+/**
+ * Of a worker whose tables are not named above, the inbox is believed: its keys commit with the rows. What its key is only
+ * the worker knows, so its messages are found by their ids, and one whose key was there already is not found.
+ */
+const STORED_MESSAGES =
+  'select message_id as key, 1 as times from inbox where consumer = $1 and message_id is not null';
 
-/** How often each key is in the tables of a worker. */
+/** Whether the tables tell of every message of a worker, of one whose key was there already too. */
+export function tellsEveryMessage(worker: string): boolean {
+  return STORED_ROWS[worker] !== undefined;
+}
+
+/** How often each order is in the tables of a worker; by the message ids where it keeps no orders. */
 export async function storedTimes(pool: pg.Pool, worker: string): Promise<Map<string, number>> {
   const rowsOf = STORED_ROWS[worker];
   const { rows } = await pool.query<{ key: string; times: number }>(
-    rowsOf === undefined ? { text: STORED_KEYS, values: [worker] } : { text: rowsOf },
+    rowsOf === undefined ? { text: STORED_MESSAGES, values: [worker] } : { text: rowsOf },
   );
   return new Map(rows.map(({ key, times }) => [key, times]));
+}
+
+/** How many messages a worker has stored since `since` that are none of `sent`. */
+export async function storedUnsent(
+  pool: pg.Pool,
+  worker: string,
+  sent: readonly SentEntry[],
+  since: Date,
+): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::integer as count from inbox
+     where consumer = $1 and stored_at >= $2 and message_id <> all($3::text[])`,
+    [worker, since, sent.map(({ messageId }) => messageId)],
+  );
+  return rows[0]?.count ?? 0;
 }
 
 /** Classes of rejections whose reason lies in the message: `RejectionClass` of the workers. */

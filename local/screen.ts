@@ -88,10 +88,11 @@ export class Screen {
   balance(balances: readonly QueueBalance[], summary: string): void {
     this.settle();
     this.line(`\nBalance\n${balanceTable(balances)}`);
-    for (const { queue, reasons, deadReasons, lostOrders } of balances) {
+    for (const { queue, reasons, deadReasons, lostOrders, storedUnsent } of balances) {
       for (const counted of reasons) this.line(wrapped(`  ${queue} rejected ${counts(counted)}`));
       for (const counted of deadReasons) this.line(this.#colour.red(wrapped(`  ${queue} dead ${counts(counted)}`)));
       if (lostOrders.length > 0) this.line(this.#colour.red(wrapped(`  ${queue} lost ${lostOrders.join(', ')}, …`)));
+      if (storedUnsent > 0) this.line(wrapped(`  ${queue} stored ${number(storedUnsent)} more, which others sent`));
     }
     const exact = balances.every(isExact);
     const waiting = balances.reduce((sum, balance) => sum + balance.waiting, 0);

@@ -1,52 +1,30 @@
 /** `sluice send`: a file of orders to the queues of a stage, on AWS or of the run on this machine. */
-import { GetQueueUrlCommand, QueueDoesNotExist } from '@aws-sdk/client-sqs';
 import { type Progress, showProgress } from '../producer/progress.ts';
 import { type FilePlan, readOrders, surveyRetailFile } from '../producer/retail-file.ts';
-import { createProducerClient, type SendSummary, sendBatchWith, sendOrders } from '../producer/send-orders.ts';
-import { credentialsFrom } from './credentials.ts';
+import { type SendSummary, sendBatchWith, sendOrders } from '../producer/send-orders.ts';
 import { wrapped } from './eighty-columns.ts';
-import { findLiveRun } from './live-run.ts';
 import { number, numberOf } from './screen.ts';
-import { SentJournal } from './sent-journal.ts';
+import { checkSettings, openDestination, type SendingTo, urlOf } from './send-destination.ts';
 
 /** A file that is read sooner needs no progress. */
 const READING_QUIET_MS = 1_000;
 
-export interface SendCommandOptions {
+export interface SendCommandOptions extends SendingTo {
   readonly file: string;
-  readonly stage: string;
-  /** To a run on this machine. */
-  readonly local: boolean;
-  /** Its name or folder. @default the only one that is going on */
-  readonly run: string | undefined;
   readonly json: boolean;
-  readonly environment: NodeJS.ProcessEnv;
   readonly output: NodeJS.WritableStream;
   readonly progress: NodeJS.WriteStream;
   readonly signal: AbortSignal;
 }
 
-type ProducerClient = ReturnType<typeof createProducerClient>;
-
 /** @throws Error in one sentence; RetailFileError when the file is at fault and nothing was sent. */
 export async function send(options: SendCommandOptions): Promise<SendSummary> {
-  const run = options.local ? findLiveRun(options.run) : undefined;
-  const journal = run === undefined ? undefined : new SentJournal(run.path);
-  const { provider } = credentialsFrom(options.environment);
-  const client = createProducerClient(
-    run === undefined
-      ? {}
-      : {
-          endpoint: run.sqsEndpoint,
-          region: run.region,
-          ...(provider === undefined ? {} : { credentials: provider }),
-        },
-  );
+  const { client, stage, journal } = openDestination(options);
   try {
-    if (run === undefined) await checkSettings(client);
+    // Known before the file is read rather than after it.
+    if (journal === undefined) await checkSettings(client);
     const plan = await survey(options);
     const messagesTotal = plan.messages.orders + plan.messages.ledger;
-    const stage = run?.stage ?? options.stage;
     const queueUrls = {
       orders: await urlOf(client, `sluice-${stage}-orders`),
       ledger: await urlOf(client, `sluice-${stage}-ledger.fifo`),
@@ -74,23 +52,6 @@ export async function send(options: SendCommandOptions): Promise<SendSummary> {
   }
 }
 
-/** Known before the file is read rather than after it. */
-async function checkSettings({ config }: ProducerClient): Promise<void> {
-  const instead = 'for the run on this machine add --local.';
-  await config.region().catch((cause) => {
-    throw new Error(
-      `no region is set, so the queues cannot be found. Set AWS_REGION, or AWS_PROFILE to a profile that has one; ${instead}`,
-      { cause },
-    );
-  });
-  await config.credentials().catch((cause) => {
-    throw new Error(
-      `no AWS credentials were found (${reasonOf(cause)}). Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ${instead}`,
-      { cause },
-    );
-  });
-}
-
 async function survey({ file, signal, progress: stream }: SendCommandOptions): Promise<FilePlan> {
   let reading: Progress | undefined;
   try {
@@ -104,24 +65,6 @@ async function survey({ file, signal, progress: stream }: SendCommandOptions): P
   } finally {
     reading?.end();
   }
-}
-
-async function urlOf(client: ProducerClient, queueName: string): Promise<string> {
-  try {
-    const { QueueUrl: url } = await client.send(new GetQueueUrlCommand({ QueueName: queueName }));
-    if (url !== undefined) return url;
-  } catch (error) {
-    const advice =
-      error instanceof QueueDoesNotExist
-        ? 'Deploy the stage first, or name another with --stage.'
-        : 'Check region and credentials of the AWS SDK; for the run on this machine add --local.';
-    throw new Error(`cannot find the queue ${queueName} (${reasonOf(error)}). ${advice}`, { cause: error });
-  }
-  throw new Error(`cannot find the queue ${queueName}: SQS gave no address for it`);
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error);
 }
 
 function sentence({ orders, messages, requests, retriedEntries, seconds, interrupted }: SendSummary): string {

@@ -12,8 +12,10 @@ import { z } from 'zod';
 import { parsedJson } from './json-text.ts';
 
 const entrySchema = z.object({
-  queue: z.enum(['orders', 'ledger']),
+  /** Name of the workload. */
+  queue: z.string(),
   messageId: z.string(),
+  /** By which the tables know it; the message id again where it is no order. */
   orderId: z.string(),
   customerId: z.string().nullable(),
   /** Which send it came with: every file counts its positions from 1. */

@@ -41,8 +41,6 @@ export async function synthesize({ run, stage, folder, signal }: SynthesizeOptio
       // The validator's cold start is most of a synthesis and changes no byte; `cdk synth` and a test keep it on.
       CDK_VALIDATION: 'false',
       NODE_COMPILE_CACHE: COMPILE_CACHE_FOLDER,
-      // esbuild's garbage collector takes a quarter of its time at Go's own 100, in a process that soon ends.
-      GOGC: '400',
     },
   });
   const end = () => void synthesis.stop('SIGKILL', 0);

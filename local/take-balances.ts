@@ -1,6 +1,14 @@
 /** Collects the evidence of every work queue, and takes its balance. */
 import type pg from 'pg';
-import { entriesOutOfOrder, type QueueBalance, rejectionReasons, storedTimes, takeBalance } from './balance.ts';
+import {
+  entriesOutOfOrder,
+  type QueueBalance,
+  rejectionReasons,
+  storedTimes,
+  storedUnsent,
+  takeBalance,
+  tellsEveryMessage,
+} from './balance.ts';
 import type { WorkQueue } from './monitor.ts';
 import type { SentEntry, SentJournal } from './sent-journal.ts';
 import type { SqsControl } from './sqs-control.ts';
@@ -27,6 +35,7 @@ async function balanceOf(
   const [depth, deadLetterDepth] = await Promise.all([control.depth(queue.url), control.depth(queue.deadLetterUrl)]);
   const deadLetterCount = deadLetterDepth.visible + deadLetterDepth.inFlight;
   const ledger = queue.name === 'ledger';
+  const { suppressed } = queue.fleet.counts;
   return takeBalance({
     queue: queue.name,
     sent,
@@ -35,7 +44,9 @@ async function balanceOf(
     deadLetters: await control.readDeadLetters(queue.deadLetterUrl, deadLetterCount),
     deadLetterDepth: deadLetterCount,
     waiting: depth.visible + depth.inFlight + depth.delayed,
-    suppressed: queue.fleet.counts.suppressed,
+    suppressed,
+    suppressedUnseen: tellsEveryMessage(queue.name) ? 0 : suppressed,
     outOfOrder: ledger ? await entriesOutOfOrder(pool, sent, since) : undefined,
+    storedUnsent: await storedUnsent(pool, queue.name, sent, since),
   });
 }

@@ -11,7 +11,8 @@
  * Holds always: the script refers to every variable, and to nothing that is not one.
  */
 import { Fn } from 'aws-cdk-lib';
-import { LOG_AGENT_PACKAGES, LOG_UNIT_LINES, LOG_UNIT_ORDER, logAgentScript } from './log-agent.ts';
+import { giveUpScript, unitScript } from './fleet-unit.ts';
+import { LOG_AGENT_PACKAGES, logAgentScript } from './log-agent.ts';
 
 export interface FleetDescription {
   /** Name of the fleet: lower-case letters, digits and hyphens, a letter first. */
@@ -25,6 +26,15 @@ export interface FleetDescription {
 
   /** Key of the bundle in its bucket. */
   readonly bundleKey: string;
+
+  /** Auto Scaling group that the instances are in. */
+  readonly groupName: string;
+
+  /** Hook of the group that waits until the worker is ready. */
+  readonly launchHookName: string;
+
+  /** Hook of the group that waits until the worker has drained. */
+  readonly terminationHookName: string;
 
   /** Log group that the worker's lines go to. */
   readonly logGroupName: string;
@@ -46,16 +56,6 @@ export interface FleetDescription {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** What a worker may take beyond its drain, for its last lines; then systemd kills it, and SQS hands out again what it held. */
-const STOP_MARGIN_SECONDS = 30;
-/** Long enough that a worker whose database is away does not fill the journal, short beside a visibility timeout. */
-const RESTART_DELAY_SECONDS = 5;
-/**
- * A failed instance stays for this long, so that a person can read its console; shorter than the group's warm-up of
- * three minutes, or a refresh would count it as healthy and stop the one that works.
- */
-const FAILED_SETUP_STAYS_MINUTES = 2;
-
 /** The variables of `fleet`, in the order in which they are written: facts first, then the environment by name. */
 export function fleetVariables(fleet: FleetDescription): Record<string, string> {
   if (!/^[a-z][a-z0-9-]*$/.test(fleet.name)) {
@@ -68,6 +68,9 @@ export function fleetVariables(fleet: FleetDescription): Record<string, string> 
     FLEET_ENTRY: fleet.entry,
     FLEET_BUNDLE_BUCKET: fleet.bundleBucket,
     FLEET_BUNDLE_KEY: fleet.bundleKey,
+    FLEET_GROUP: fleet.groupName,
+    FLEET_LAUNCH_HOOK: fleet.launchHookName,
+    FLEET_TERMINATION_HOOK: fleet.terminationHookName,
     FLEET_LOG_GROUP: fleet.logGroupName,
     FLEET_MINIMUM: String(fleet.minimum),
     FLEET_MAXIMUM: String(fleet.maximum),
@@ -89,9 +92,7 @@ export function fleetScript(fleet: FleetDescription): string {
 # Makes this instance a worker of the fleet \${FLEET_NAME}. Runs once, as root, at the first boot.
 set -euo pipefail
 
-# An instance that could not be set up must not pass for a worker: the group replaces one that is off.
-trap 'echo "sluice: setup failed at line $LINENO" >&2; shutdown --poweroff +${FAILED_SETUP_STAYS_MINUTES}' ERR
-
+${giveUpScript()}
 dnf install --assumeyes --quiet nodejs24 unzip ${LOG_AGENT_PACKAGES.join(' ')}
 
 useradd --system --user-group --no-create-home --shell /sbin/nologin sluice
@@ -108,50 +109,7 @@ ${environmentLines.join('\n')}
 END_OF_ENVIRONMENT
 
 ${logAgentScript()}
-cat > /etc/systemd/system/sluice-worker.service <<'END_OF_UNIT'
-${workerUnit(fleet)}END_OF_UNIT
-
-systemctl daemon-reload
-systemctl enable --now sluice-worker.service
-`;
-}
-
-/** Nothing here forbids memory that is writable and executable: V8 compiles into it. */
-function workerUnit(fleet: FleetDescription): string {
-  return `[Unit]
-Description=Sluice worker \${FLEET_NAME}, one of \${FLEET_MINIMUM} to \${FLEET_MAXIMUM} instances
-Wants=network-online.target
-After=network-online.target
-${LOG_UNIT_ORDER}
-# Restart for as long as it takes: a database may be away for hours.
-StartLimitIntervalSec=0
-
-[Service]
-Type=simple
-User=sluice
-Group=sluice
-EnvironmentFile=/etc/sluice/worker.env
-WorkingDirectory=/opt/sluice/\${FLEET_NAME}
-ExecStart=/usr/bin/node-24 /opt/sluice/\${FLEET_NAME}/\${FLEET_ENTRY}
-${LOG_UNIT_LINES}
-Restart=always
-RestartSec=${RESTART_DELAY_SECONDS}
-KillSignal=SIGTERM
-TimeoutStopSec=${fleet.drainSeconds + STOP_MARGIN_SECONDS}
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-PrivateTmp=yes
-PrivateDevices=yes
-RestrictSUIDSGID=yes
-CapabilityBoundingSet=
-
-[Install]
-WantedBy=multi-user.target
-`;
+${unitScript(fleet.drainSeconds)}`;
 }
 
 function workerEnvironment(fleet: FleetDescription): [name: string, value: string][] {

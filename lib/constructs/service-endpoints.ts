@@ -50,6 +50,12 @@ export const CALLED_SERVICES: readonly CalledService[] = [
     actions: ['secretsmanager:GetSecretValue'],
   },
   {
+    name: 'AutoScaling',
+    client: '@aws-sdk/client-auto-scaling',
+    service: ec2.InterfaceVpcEndpointAwsService.AUTOSCALING,
+    actions: ['autoscaling:CompleteLifecycleAction', 'autoscaling:RecordLifecycleActionHeartbeat'],
+  },
+  {
     // The CloudWatch agent.
     name: 'Logs',
     service: ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,

@@ -2,10 +2,12 @@
  * A fleet of EC2 instances that take work out of one queue and store it in one database.
  *
  * What an instance runs is written once, as data, in its user data (fleet-user-data.ts). A change of it, of the
- * bundle or of the image changes the launch template, and the group replaces its instances one after another.
+ * bundle or of the image changes the launch template, and the group replaces its instances one after another; each new
+ * one counts only when its worker is ready, and each old one stays until its worker has drained (fleet-hooks.ts).
  *
  * Nobody logs in: no key pair, no SSH, no session. An instance that misbehaves is replaced.
  */
+import assert from 'node:assert/strict';
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -15,15 +17,19 @@ import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
 import { backlogPerInstanceMessages } from './backlog-target.ts';
 import { ClosedSecurityGroup } from './closed-security-group.ts';
+import { grantLifecycleActions, LAUNCH_HOOK, lifecycleHooks, TERMINATION_HOOK } from './fleet-hooks.ts';
+import { fleetImage, type PinnedImages } from './fleet-image.ts';
 import { scaleOnBacklog } from './fleet-scaling.ts';
 import { fleetUserData } from './fleet-user-data.ts';
+import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './leave-limits.ts';
 import type { PostgresStore } from './postgres-store.ts';
 import type { WorkQueue } from './work-queue.ts';
-import { BUNDLE_ENTRY, workerBundle } from './worker-bundle.ts';
+import { BUNDLE_ENTRY } from './worker-build.ts';
+import { workerBundle } from './worker-bundle.ts';
 import { WorkerLog } from './worker-log.ts';
 import { WORKER_NODE_OPTIONS } from './worker-node-options.ts';
 
-/** From launch to the first message: boot, Node from the package repository, the bundle. */
+/** From the first message on: until what an instance works off shows in the metrics of its queue, which come late. */
 const INSTANCE_WARM_UP = Duration.minutes(3);
 /** Above 100: a refresh starts the new instance before it stops the old, also in a group of one. */
 const REFRESH_MAX_HEALTHY_PERCENTAGE = 150;
@@ -96,6 +102,39 @@ export interface WorkerFleetProps {
   readonly drainTimeout?: Duration;
 
   /**
+   * How long the group waits for the word of a worker that leaves; a worker whose drain goes on asks for it again.
+   *
+   * At least a minute longer than `drainTimeout`, and at most two hours, which is what Auto Scaling takes.
+   *
+   * @default 180 seconds
+   */
+  readonly terminationHookTimeout?: Duration;
+
+  /**
+   * Types that instances may have as Spot, besides `instanceType`.
+   *
+   * The more types, the seldomer all of them are taken back at once. EC2 gives two minutes' notice: a drain of at most 100
+   * seconds fits in.
+   *
+   * @default none: all instances are on demand
+   */
+  readonly spotInstanceTypes?: readonly ec2.InstanceType[];
+
+  /**
+   * How many instances stay on demand before others are Spot; only with `spotInstanceTypes`.
+   *
+   * @default 0
+   */
+  readonly onDemandBase?: number;
+
+  /**
+   * Images that the instances boot from, by region.
+   *
+   * @default the newest Amazon Linux 2023, at every deploy anew
+   */
+  readonly images?: PinnedImages;
+
+  /**
    * The least severe line that a worker logs.
    *
    * @default info
@@ -120,6 +159,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   /** Visible messages for each instance: what the fleet grows on. */
   readonly backlogPerInstance: cloudwatch.IMetric;
   readonly log: WorkerLog;
+  readonly #groupName: string;
 
   constructor(scope: Construct, id: string, props: WorkerFleetProps) {
     super(scope, id);
@@ -128,6 +168,8 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       props.messagesPerSecondPerInstance,
     );
     this.#check(props);
+    this.#checkLeaving(props);
+    this.#groupName = `sluice-${props.stage}-${props.fleetName}`;
 
     const bundle = workerBundle(this, 'Bundle', props.entry);
     this.log = props.log ?? new WorkerLog(this, 'Log', { logGroupName: `/sluice/${props.stage}/${props.fleetName}` });
@@ -159,9 +201,28 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         `${this.node.path}: acceptableLatency is ${props.acceptableLatency.toSeconds()} s and messagesPerSecondPerInstance ${props.messagesPerSecondPerInstance}; allowed: at least one message within the latency`,
       );
     }
-    if (props.instanceType.architecture !== ec2.InstanceArchitecture.ARM_64) {
+    for (const type of [props.instanceType, ...(props.spotInstanceTypes ?? [])]) {
+      if (type.architecture !== ec2.InstanceArchitecture.ARM_64) {
+        throw new Error(
+          `${this.node.path}: instanceType is ${type.toString()}; allowed: a Graviton type such as t4g.micro, because the image is arm64`,
+        );
+      }
+    }
+  }
+
+  #checkLeaving(props: WorkerFleetProps): void {
+    const hookSeconds = terminationHookSeconds(props);
+    if (hookSeconds > HOOK_MAX_SECONDS) {
       throw new Error(
-        `${this.node.path}: instanceType is ${props.instanceType.toString()}; allowed: a Graviton type such as t4g.micro, because the image is arm64`,
+        `${this.node.path}: terminationHookTimeout is ${hookSeconds} s; allowed: at most ${HOOK_MAX_SECONDS} s`,
+      );
+    }
+    const isSpot = (props.spotInstanceTypes ?? []).length > 0;
+    const drainMax = Math.min(hookSeconds - LEAVE_MARGIN_SECONDS, isSpot ? SPOT_DRAIN_MAX_SECONDS : HOOK_MAX_SECONDS);
+    if (drainSeconds(props) > drainMax) {
+      const why = isSpot ? `, and of a Spot notice ${SPOT_DRAIN_MAX_SECONDS} s are left` : '';
+      throw new Error(
+        `${this.node.path}: drainTimeout is ${drainSeconds(props)} s; allowed: at most ${drainMax} s, because terminationHookTimeout is ${hookSeconds} s and ${LEAVE_MARGIN_SECONDS} s of it are for what is not the drain${why}`,
       );
     }
   }
@@ -181,6 +242,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       }),
     );
     this.log.grantWrite(role);
+    grantLifecycleActions(Stack.of(this), this.#groupName, role);
     return role;
   }
 
@@ -202,10 +264,13 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       entry: BUNDLE_ENTRY,
       bundleBucket: bundle.s3BucketName,
       bundleKey: bundle.s3ObjectKey,
+      groupName: this.#groupName,
+      launchHookName: LAUNCH_HOOK,
+      terminationHookName: TERMINATION_HOOK,
       logGroupName: this.log.logGroupName,
       minimum: props.minimum,
       maximum: props.maximum,
-      drainSeconds: (props.drainTimeout ?? Duration.seconds(60)).toSeconds(),
+      drainSeconds: drainSeconds(props),
       environment: {
         STAGE: props.stage,
         AWS_REGION: Stack.of(this).region,
@@ -217,7 +282,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       },
     });
     const launchTemplate = new ec2.LaunchTemplate(this, 'LaunchTemplate', {
-      machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }),
+      machineImage: fleetImage(props.images ?? {}),
       instanceType: props.instanceType,
       userData: ec2.UserData.custom(userData),
       role: this.role,
@@ -244,10 +309,11 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
 
   /** The desired capacity stays unset: a deploy must not undo what a backlog asked for. */
   #group(props: WorkerFleetProps, launchTemplate: ec2.LaunchTemplate): autoscaling.AutoScalingGroup {
-    return new autoscaling.AutoScalingGroup(this, 'Group', {
+    const group = new autoscaling.AutoScalingGroup(this, 'Group', {
+      autoScalingGroupName: this.#groupName,
       vpc: props.vpc,
       vpcSubnets: props.vpcSubnets,
-      launchTemplate,
+      ...this.#purchase(props, launchTemplate),
       minCapacity: props.minimum,
       maxCapacity: props.maximum,
       groupMetrics: [autoscaling.GroupMetrics.all()],
@@ -260,5 +326,41 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         maxHealthyPercentage: REFRESH_MAX_HEALTHY_PERCENTAGE,
       }),
     });
+    const { defaultChild } = group.node;
+    assert(defaultChild instanceof autoscaling.CfnAutoScalingGroup, 'a group is one resource');
+    defaultChild.lifecycleHookSpecificationList = lifecycleHooks(terminationHookSeconds(props));
+    // Its first instances complete the launch hook, for which their rights have to be there.
+    group.node.addDependency(this.role);
+    return group;
   }
+
+  /** Spot from the pools that are least likely to be taken back; those that are about to be are replaced before. */
+  #purchase(
+    props: WorkerFleetProps,
+    launchTemplate: ec2.LaunchTemplate,
+  ): Pick<autoscaling.AutoScalingGroupProps, 'launchTemplate' | 'mixedInstancesPolicy' | 'capacityRebalance'> {
+    const { spotInstanceTypes = [], instanceType, onDemandBase = 0 } = props;
+    if (spotInstanceTypes.length === 0) return { launchTemplate };
+    return {
+      mixedInstancesPolicy: {
+        launchTemplate,
+        launchTemplateOverrides: [instanceType, ...spotInstanceTypes].map((type) => ({ instanceType: type })),
+        instancesDistribution: {
+          onDemandBaseCapacity: onDemandBase,
+          onDemandPercentageAboveBaseCapacity: 0,
+          onDemandAllocationStrategy: autoscaling.OnDemandAllocationStrategy.PRIORITIZED,
+          spotAllocationStrategy: autoscaling.SpotAllocationStrategy.PRICE_CAPACITY_OPTIMIZED,
+        },
+      },
+      capacityRebalance: true,
+    };
+  }
+}
+
+function drainSeconds({ drainTimeout = Duration.seconds(60) }: WorkerFleetProps): number {
+  return drainTimeout.toSeconds();
+}
+
+function terminationHookSeconds({ terminationHookTimeout = Duration.seconds(180) }: WorkerFleetProps): number {
+  return terminationHookTimeout.toSeconds();
 }

@@ -4,6 +4,7 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import type { StageSettings, WatchingSettings } from '../config.ts';
+import type { PinnedImages } from '../constructs/fleet-image.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
 import { WorkerFleet } from '../constructs/worker-fleet.ts';
 import { WorkerLog } from '../constructs/worker-log.ts';
@@ -20,6 +21,9 @@ export interface ComputeStackProps extends StackProps {
 
   /** How long the workers' lines are kept. */
   readonly logRetentionDays: WatchingSettings['workerLogRetentionDays'];
+
+  /** Images that the instances boot from, by region; none for the newest. */
+  readonly images: PinnedImages;
 
   /** Network that the instances are in. */
   readonly network: NetworkStack;
@@ -60,6 +64,10 @@ export class ComputeStack extends Stack {
         messagesPerSecondPerInstance: fleet.messagesPerSecondPerInstance,
         rootVolumeGib: fleet.rootVolumeGib,
         drainTimeout: Duration.seconds(fleet.drainSeconds),
+        terminationHookTimeout: Duration.seconds(fleet.terminationHookSeconds),
+        spotInstanceTypes: fleet.spotInstanceTypes.map((type) => new ec2.InstanceType(type)),
+        onDemandBase: fleet.onDemandBase,
+        images: props.images,
         logLevel: fleet.logLevel,
         log: new WorkerLog(this, `${id}Log`, {
           logGroupName: `/sluice/${props.stage}/${name}`,

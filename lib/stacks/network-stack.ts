@@ -80,7 +80,7 @@ export class NetworkStack extends Stack {
     });
   }
 
-  /** Reads bundles and packages, and nothing else of S3. */
+  /** Reads bundles and packages and answers CloudFormation, and nothing else of S3. */
   #s3Gateway(vpc: ec2.Vpc): void {
     const gateway = vpc.addGatewayEndpoint('S3', {
       service: ec2.GatewayVpcEndpointAwsService.S3,
@@ -97,6 +97,14 @@ export class NetworkStack extends Stack {
         principals: [new iam.AnyPrincipal()],
         actions: ['s3:GetObject'],
         resources: [objectsOf(`al2023-repos-${Aws.REGION}-de612dc2`)],
+      }),
+    );
+    gateway.addToPolicy(
+      new iam.PolicyStatement({
+        // So does this bucket, to which a function that CloudFormation calls puts its answer, by an address that is signed.
+        principals: [new iam.AnyPrincipal()],
+        actions: ['s3:PutObject'],
+        resources: [objectsOf(`cloudformation-custom-resource-response-${withoutDashes(Aws.REGION)}`)],
       }),
     );
   }
@@ -126,4 +134,9 @@ export class NetworkStack extends Stack {
     egress.addEgressRule(ec2.Peer.prefixList(s3PrefixListId(this)), ec2.Port.HTTPS, 'S3, through its gateway');
     return egress;
   }
+}
+
+/** `uswest2`, as CloudFormation has it in the names of its buckets. */
+function withoutDashes(region: string): string {
+  return Fn.join('', Fn.split('-', region));
 }

@@ -51,8 +51,7 @@ export const acknowledgements: readonly Acknowledgement[] = [
   {
     rule: 'NIST.800.53.R5-RDSEnhancedMonitoringEnabled',
     path: 'data/Store/Instance/Resource',
-    reason:
-      'Database Insights and the metrics of RDS say what alarms and people ask for; the values of the operating system come as a log that costs by its size, and nobody has asked for them',
+    reason: 'enhanced monitoring is not there yet',
   },
   {
     rule: 'NIST.800.53.R5-RDSInBackupPlan',
@@ -69,29 +68,28 @@ export const acknowledgements: readonly Acknowledgement[] = [
   {
     rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
     path: 'network/FlowLog/Role/DefaultPolicy/Resource',
-    reason: 'the policy names the one log group of the network; inline it goes when the role goes',
+    reason: 'the policy names the one log group that the role is for; inline it goes when the role goes',
   },
   {
     rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
     path: 'schema/Migration/Role/DefaultPolicy/Resource',
-    reason: 'the policy names the one secret and the one log group of the step; inline it goes when the role goes',
+    reason: 'the policy names the secret and the log group of one function; inline it goes when the role goes',
   },
   {
     rule: 'AwsSolutions-IAM5[Resource::*]',
     path: 'schema/Migration/Role/DefaultPolicy/Resource',
-    reason:
-      'EC2 knows no resource for the network interface that Lambda makes with these rights; the same policy denies them to the code of the function',
+    reason: 'Lambda makes the network interface of a function with its rights; the same policy denies them to its code',
   },
   {
     rule: 'NIST.800.53.R5-LambdaConcurrency',
     path: 'schema/Migration/Function/Resource',
     reason:
-      'CloudFormation calls it once a deploy, and migrations run under a lock; a reservation would take from what the whole account has',
+      'a lock in the database lets one migration at a time through, and an account with the quota that new ones have could not reserve any',
   },
   {
     rule: 'NIST.800.53.R5-LambdaDLQ',
     path: 'schema/Migration/Function/Resource',
-    reason: 'CloudFormation waits for its answer, and a call that fails stops the deploy: nothing is left to be kept',
+    reason: 'CloudFormation calls it and waits for its answer: what fails stops the deployment, and is not lost',
   },
   {
     rule: 'NIST.800.53.R5-CloudWatchAlarmAction',

@@ -55,6 +55,12 @@ describe('a configuration', () => {
     ['fleets.ledger.messagesPerSecondPerInstance', 100_001, 'is 100001; allowed: 0.001 to 100000'],
     ['fleets.orders.rootVolumeGib', 4, 'is 4; allowed: 8 to 100'],
     ['fleets.orders.drainSeconds', 10, 'is 10; allowed: 25 to 900'],
+    ['fleets.orders.drainSeconds', 121, 'is 121; allowed: 25 to 120 (terminationHookSeconds less 60)'],
+    ['fleets.orders.terminationHookSeconds', 84, 'is 84; allowed: 85 to 7200'],
+    ['fleets.orders.terminationHookSeconds', 7_201, 'is 7201; allowed: 85 to 7200'],
+    ['fleets.orders.spotInstanceTypes.0', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type'],
+    ['fleets.orders.spotInstanceTypes', 'm7g.large', 'is "m7g.large"; allowed: a list of at most 20'],
+    ['fleets.orders.onDemandBase', -1, 'is -1; allowed: 0 to 100'],
     ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
     ['database.instanceClass', 't4g.micro', 'is "t4g.micro"; allowed: a Graviton instance class such as db.t4g.micro'],
     ['database.allocatedStorageGib', 10, 'is 10; allowed: 20 to 65536'],
@@ -73,6 +79,7 @@ describe('a configuration', () => {
     ['watching.alarmEmails', 'one@example.com', 'is "one@example.com"; allowed: a list of e-mail addresses'],
     ['watching.alarmEmails.0', 'nobody', 'is "nobody"; allowed: an e-mail address'],
     ['watching.runbook', 'https://example.com/#top', 'is "https://example.com/#top"; allowed: an address or a path'],
+    ['terminationProtection', 'yes', 'is "yes"; allowed: true or false'],
     ['queueRemovalPolicy', 'snapshot', 'is "snapshot"; allowed: one of destroy, retain'],
     ['database', 5, 'is 5; allowed: settings instanceClass, allocatedStorageGib'],
   ])('whose %s is %p is refused with field, value and what is allowed', (field, value, problem) => {
@@ -103,6 +110,55 @@ describe('a configuration', () => {
   test('whose fleet works off less than one message within its latency is refused', () => {
     expect(problemsOf(devWith('fleets.orders.messagesPerSecondPerInstance', 0.01))).toBe(
       "stage dev: fleets.orders.acceptableLatencySeconds is 60; allowed: at least one message's time, 100 at messagesPerSecondPerInstance 0.01",
+    );
+  });
+
+  test('whose fleets may let messages wait as long as its age objective is refused, with every fleet', () => {
+    expect(problemsOf(devWith('watching.ageObjectiveSeconds', 60))).toBe(
+      'stage dev: watching.ageObjectiveSeconds is 60; allowed: 61 to 86400, above acceptableLatencySeconds of fleets.orders, 60',
+    );
+    expect(problemsOf(devWith('watching.ageObjectiveSeconds', 61))).toBe('none');
+    expect(problemsOf(devWith('fleets.ledger.acceptableLatencySeconds', 1800))).toBe(
+      'stage dev: watching.ageObjectiveSeconds is 1800; allowed: 1801 to 86400, above acceptableLatencySeconds of fleets.ledger, 1800',
+    );
+  });
+
+  test('whose messages are gone before its age objective is over is refused', () => {
+    const candidate = devWith('watching.ageObjectiveSeconds', 86_400);
+    expect(problemsOf(candidate)).toBe('none');
+    Reflect.set(Reflect.get(Reflect.get(Object(candidate), 'queues'), 'ledger'), 'retentionDays', 1);
+    expect(problemsOf(candidate)).toBe(
+      'stage dev: watching.ageObjectiveSeconds is 86400; allowed: 60 to 86399, below retentionDays of queues.ledger, 1',
+    );
+  });
+
+  test.each([
+    ['watching.alarmEmails', 'one@example.com'],
+    ['queues.orders.producerAccountIds', '111122223333'],
+    ['queues.ledger.producerOrganizationIds', 'o-a1b2c3d4e5'],
+  ])('that names somebody twice in %s is refused', (field, somebody) => {
+    expect(problemsOf(devWith(field, [somebody]))).toBe('none');
+    expect(problemsOf(devWith(field, [somebody, somebody]))).toBe(
+      `stage dev: ${field} is ["${somebody}","${somebody}"]; allowed: each of them once`,
+    );
+  });
+
+  test.each([
+    ['10.60.1.0/16', '10.60.0.0/16'],
+    ['192.168.0.1/22', '192.168.0.0/22'],
+    ['172.16.255.0/20', '172.16.240.0/20'],
+  ])('whose network.cidr %s begins in the middle of its range is refused with the beginning', (cidr, beginning) => {
+    expect(problemsOf(devWith('network.cidr', cidr))).toBe(
+      `stage dev: network.cidr is "${cidr}"; allowed: ${beginning}, which is where that range begins`,
+    );
+    expect(problemsOf(devWith('network.cidr', beginning))).toBe('none');
+  });
+
+  test('whose Spot instances would be gone before their drain is over is refused', () => {
+    const { stage: _, ...dev } = configurationOf('dev');
+    const orders = { ...dev.fleets.orders, drainSeconds: 101, spotInstanceTypes: ['t4g.small'] };
+    expect(problemsOf({ ...dev, fleets: { ...dev.fleets, orders } })).toBe(
+      'stage dev: fleets.orders.drainSeconds is 101; allowed: 25 to 100 (what a Spot notice of two minutes leaves)',
     );
   });
 

@@ -1,12 +1,16 @@
 /** What a stage is made of beyond its workloads: the way to AWS's services, and what differs between stages. */
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { CfnResource, TagManager } from 'aws-cdk-lib';
 import { z } from 'zod';
-import { buildApp } from '../../lib/app.ts';
 import { checkedConfiguration, configurationOf, type StageConfiguration } from '../../lib/config.ts';
 import { logAgentConfiguration } from '../../lib/constructs/log-agent.ts';
 import { CALLED_SERVICES } from '../../lib/constructs/service-endpoints.ts';
-import { type Resource, type Synthesized, synthesized, valuesIn } from './synthesized.ts';
+import { constructId, workloadNames } from '../../lib/workloads.ts';
+import { type BuiltStage, builtStage, networkAlone } from './built-stage.ts';
+import { idleCost, priceList, totalUsd } from './idle-cost.ts';
+import { stageDocuments } from './stage-documents.ts';
+import { type Resource, type Synthesized, valuesIn } from './synthesized.ts';
 
 /** A stage that is not in the repository: one object, as anybody would add it, with the other way out. */
 const staging = stageWith('staging', { egress: 'nat', natGateways: 1 });
@@ -20,13 +24,8 @@ function stageWith(stage: string, egress: Record<string, unknown>): StageConfigu
   });
 }
 
-const stages = [configurationOf('dev'), configurationOf('prod'), staging].map((configuration) => ({
-  stage: configuration.stage,
-  configuration,
-  app: synthesized((app) => {
-    buildApp(app, configuration);
-  }),
-}));
+const stages = [configurationOf('dev'), configurationOf('prod'), staging].map(builtStage);
+const [dev, prod] = stages as [BuiltStage, BuiltStage, BuiltStage];
 const of = ({ resources }: Synthesized, type: string) => resources.filter((resource) => resource.type === type);
 
 const getAtt = (id: string) => ({ 'Fn::GetAtt': [expect.stringMatching(`^${id}[0-9A-F]{8}$`), 'GroupId'] });
@@ -70,12 +69,12 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
       expect(rule).toMatchObject({ IpProtocol: 'tcp', SourceSecurityGroupId: expect.anything() });
       expect(Object.keys(rule).filter((key) => /^Cidr|PrefixList/.test(key))).toEqual([]);
     }
-    // The database has one for each fleet, and the endpoints one.
+    // The database has one for each fleet and one for the migration step, the endpoints one.
     expect(
       rules('Ingress')
         .map(({ FromPort }) => FromPort)
         .sort(),
-    ).toEqual(network.egress === 'nat' ? [5432, 5432] : [443, 5432, 5432]);
+    ).toEqual([...(network.egress === 'nat' ? [] : [443]), ...Array(workloadNames.length + 1).fill(5432)]);
   });
 
   test('lets out to named security groups and to S3, and only through NAT to anywhere', () => {
@@ -129,7 +128,7 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
     }
   });
 
-  test('lets read bundles and packages through the gateway of S3, and nothing else', () => {
+  test('lets read bundles and packages and answer CloudFormation through the gateway of S3, and nothing else', () => {
     const [gateway, ...others] = of(app, 'AWS::EC2::VPCEndpoint').filter(({ id }) => id.startsWith('VpcS3'));
     expect(others).toEqual([]);
     const { Statement } = policySchema.parse(gateway!.properties.PolicyDocument);
@@ -151,6 +150,22 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
         },
         undefined,
       ],
+      [
+        ['s3:PutObject'],
+        {
+          'Fn::Join': [
+            '',
+            [
+              'arn:',
+              { Ref: 'AWS::Partition' },
+              ':s3:::cloudformation-custom-resource-response-',
+              { 'Fn::Join': ['', { 'Fn::Split': ['-', { Ref: 'AWS::Region' }] }] },
+              '/*',
+            ],
+          ],
+        },
+        undefined,
+      ],
     ]);
     expect(gateway!.properties.RouteTableIds).toHaveLength(2);
   });
@@ -161,10 +176,16 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
         z.looseObject({ SecurityGroupIds: z.array(z.unknown()) }).parse(properties.LaunchTemplateData).SecurityGroupIds,
     );
     const imported = { 'Fn::ImportValue': expect.stringMatching(`^sluice-${stage}-network:.*Egress`) };
-    expect(memberships).toEqual([
-      [getAtt('OrdersFleetSecurityGroup'), imported],
-      [getAtt('LedgerFleetSecurityGroup'), imported],
-    ]);
+    expect(memberships).toEqual(
+      workloadNames.map((name) => [getAtt(`${constructId(name)}FleetSecurityGroup`), imported]),
+    );
+  });
+
+  test('puts every function that is in it into the group that may call AWS', () => {
+    const inNetwork = of(app, 'AWS::Lambda::Function').flatMap(({ properties: { VpcConfig } }) => VpcConfig ?? []);
+    for (const configured of inNetwork) {
+      expect(JSON.stringify(configured)).toContain(`"sluice-${stage}-network:ExportsOutputFnGetAttEgress`);
+    }
   });
 
   test('logs what goes through it, encrypted and for as long as configured, by a role that can do only that', () => {
@@ -193,21 +214,127 @@ describe.each(stages)('the network of stage $stage', ({ configuration: { stage, 
 describe('the switch between endpoints and NAT', () => {
   test('keeps every subnet of workers and database where it is', () => {
     const subnetsOf = (egress: Record<string, unknown>) =>
-      of(
-        synthesized((app) => {
-          buildApp(app, stageWith('staging', egress));
-        }),
-        'AWS::EC2::Subnet',
-      )
+      of(networkAlone(stageWith('staging', egress).network), 'AWS::EC2::Subnet')
         .filter(({ id }) => !id.startsWith('VpcPublic'))
         .map(({ id, properties: { CidrBlock, AvailabilityZone } }) => ({ id, CidrBlock, AvailabilityZone }));
     expect(subnetsOf({ egress: 'endpoints', endpointZones: 1 })).toEqual(subnetsOf({ egress: 'nat', natGateways: 2 }));
   });
 });
 
-describe('the services that have an endpoint', () => {
-  const prod = stages.find(({ stage }) => stage === 'prod')!.app;
+describe.each(stages)('stage $stage', ({ configuration, app, constructs, stacks }) => {
+  test('has everything that takes tags tagged with its project and its stage', () => {
+    const tagged = constructs.node
+      .findAll()
+      .filter(CfnResource.isCfnResource)
+      .flatMap((resource) => TagManager.of(resource) ?? [])
+      .map((tags) => tags.tagValues());
+    expect(tagged.length).toBeGreaterThan(40);
+    for (const tags of tagged) expect(tags).toMatchObject({ project: 'sluice', stage: configuration.stage });
+  });
 
+  test('hands its tags on to what its fleets launch', () => {
+    const tags = [
+      { Key: 'project', Value: 'sluice' },
+      { Key: 'stage', Value: configuration.stage },
+    ];
+    for (const { properties } of of(app, 'AWS::EC2::LaunchTemplate')) {
+      const data = z
+        .looseObject({ TagSpecifications: z.array(z.looseObject({ ResourceType: z.string(), Tags: z.unknown() })) })
+        .parse(properties.LaunchTemplateData);
+      expect(data.TagSpecifications).toEqual(
+        ['instance', 'volume'].map((ResourceType) => ({ ResourceType, Tags: expect.arrayContaining(tags) })),
+      );
+    }
+  });
+
+  test('protects the stacks with data from deletion where configured, and no other', () => {
+    const protectedStacks = Object.entries(stacks).filter(([, { terminationProtection }]) => terminationProtection);
+    expect(protectedStacks.map(([name]) => name)).toEqual(
+      configuration.terminationProtection ? ['data', 'messaging'] : [],
+    );
+  });
+
+  test('leaves behind of its data what is configured', () => {
+    const policyOf = (type: string) => new Set(of(app, type).map(({ deletionPolicy }) => deletionPolicy));
+    const { database, queueRemovalPolicy } = configuration;
+    const named = { destroy: 'Delete', snapshot: 'Snapshot', retain: 'Retain' } as const;
+    expect([...policyOf('AWS::RDS::DBInstance')]).toEqual([named[database.removalPolicy]]);
+    expect([...policyOf('AWS::SQS::Queue')]).toEqual([named[queueRemovalPolicy]]);
+    // A group of a fixed name that stayed would stand in the way of the next deployment.
+    expect([...policyOf('AWS::Logs::LogGroup')]).toEqual(['Delete']);
+  });
+});
+
+describe('a month without work', () => {
+  test('costs at most 75 US dollars in dev', () => {
+    const lines = idleCost(dev.app);
+    expect(lines.filter(({ usdPerMonth }) => usdPerMonth === undefined)).toEqual([]);
+    expect(totalUsd(lines)).toBeLessThanOrEqual(75);
+  });
+
+  test('has prices whose sources are named', () => {
+    const sources = Object.keys(priceList.sources);
+    const named = new Set(Object.values(priceList.prices).map(({ source }) => source));
+    expect([...named].filter((source) => !sources.includes(source))).toEqual([]);
+    expect(sources.filter((source) => !named.has(source) && source !== 'infratally')).toEqual([]);
+  });
+
+  test.each([
+    ['a type of resource that nobody priced', { type: 'AWS::EKS::Cluster', properties: {} }, /AWS::EKS::Cluster/],
+    [
+      'a class of database that nobody priced',
+      {
+        type: 'AWS::RDS::DBInstance',
+        properties: { DBInstanceClass: 'db.r8g.large', AllocatedStorage: '20', StorageType: 'gp3', MultiAZ: false },
+      },
+      /no price for database db.r8g.large in a zone/,
+    ],
+  ])('does not pass over %s', (_, resource, problem) => {
+    const unpriced: Resource = { stack: 'stack', id: 'Unpriced', deletionPolicy: undefined, ...resource };
+    expect(() => idleCost({ ...dev.app, resources: [unpriced] })).toThrow(problem);
+  });
+
+  test('counts an alarm once for each metric, a tracking policy as its two alarms, and a fleet by its minimum', () => {
+    const resource = (type: string, properties: Record<string, unknown>): Resource => ({
+      stack: 'stack',
+      id: type,
+      type,
+      properties,
+      deletionPolicy: undefined,
+    });
+    const stat = { MetricStat: { Metric: {} } };
+    const template = {
+      InstanceType: 'm7g.medium',
+      BlockDeviceMappings: [{ Ebs: { VolumeType: 'gp3', VolumeSize: 8 } }],
+    };
+    const launch = { LaunchTemplate: { LaunchTemplateId: { Ref: 'AWS::EC2::LaunchTemplate' } } };
+    const lines = idleCost({
+      ...dev.app,
+      resources: [
+        resource('AWS::CloudWatch::Alarm', { MetricName: 'CPUUtilization' }),
+        resource('AWS::CloudWatch::Alarm', { Metrics: [stat, stat, { Expression: 'a / b' }] }),
+        resource('AWS::AutoScaling::ScalingPolicy', { TargetTrackingConfiguration: { Metrics: [stat] } }),
+        resource('AWS::AutoScaling::ScalingPolicy', { StepAdjustments: [] }),
+        resource('AWS::EC2::LaunchTemplate', { LaunchTemplateData: template }),
+        resource('AWS::AutoScaling::AutoScalingGroup', { MinSize: '2', ...launch }),
+      ],
+    });
+    expect(lines).toEqual([
+      { what: 'instance m7g.medium', quantity: 2, usdPerMonth: 2 * 0.0408 * 730 },
+      { what: 'volume gp3, GiB', quantity: 16, usdPerMonth: 16 * 0.08 },
+      { what: 'metric of an alarm', quantity: 5, usdPerMonth: 0.1 * 5 },
+      { what: 'custom metric', quantity: 14, usdPerMonth: 0.3 * 14 },
+    ]);
+  });
+});
+
+describe('what is made of templates and prices', () => {
+  test.each(stageDocuments([dev, prod]))('stands in $path; otherwise run: npm run stages', ({ text, wanted }) => {
+    expect(text).toBe(wanted);
+  });
+});
+
+describe('the services that have an endpoint', () => {
   test('are those whose clients the workers import', () => {
     const sources = globSync('workers/**/*.ts').map((path) => readFileSync(path, 'utf8'));
     const imported = sources.flatMap((source) =>
@@ -217,10 +344,11 @@ describe('the services that have an endpoint', () => {
     expect([...new Set(imported)].sort()).toEqual(called.sort());
   });
 
-  test('let through exactly what the roles of instances may do there', () => {
-    const granted = grantedToInstances(prod);
+  test('let through exactly what the roles of instances and functions may do there', () => {
+    const granted = grantedToCallers(prod.app);
     for (const { name, actions } of CALLED_SERVICES) {
       const service = actions[0]!.split(':')[0]!;
+      if (!granted.some((action) => action.startsWith(`${service}:`))) continue;
       expect([name, granted.filter((action) => action.startsWith(`${service}:`))]).toEqual([name, [...actions].sort()]);
     }
   });
@@ -231,10 +359,10 @@ describe('the services that have an endpoint', () => {
   });
 });
 
-/** What the policies of roles allow that EC2 hands to instances. */
-function grantedToInstances(app: Synthesized): string[] {
+/** What the policies of the roles allow that instances and functions have. */
+function grantedToCallers(app: Synthesized): string[] {
   const roles = of(app, 'AWS::IAM::Role').filter(({ properties }) =>
-    JSON.stringify(properties.AssumeRolePolicyDocument).includes('"ec2.amazonaws.com"'),
+    /"(ec2|lambda)\.amazonaws\.com"/.test(JSON.stringify(properties.AssumeRolePolicyDocument)),
   );
   const policies = of(app, 'AWS::IAM::Policy').filter(({ properties }) =>
     roles.some(({ id }) => JSON.stringify(properties.Roles).includes(`"${id}"`)),

@@ -15,6 +15,7 @@ import { configurationOf } from '../../lib/config.ts';
 const resourceSchema = z.looseObject({
   Type: z.string(),
   Properties: z.record(z.string(), z.unknown()).default({}),
+  DeletionPolicy: z.string().optional(),
 });
 const templateSchema = z.looseObject({ Resources: z.record(z.string(), resourceSchema).default({}) });
 const manifestSchema = z.looseObject({ missing: z.array(z.unknown()).default([]) });
@@ -27,6 +28,8 @@ export interface Resource {
   readonly id: string;
   readonly type: string;
   readonly properties: Record<string, unknown>;
+  /** What becomes of it when it leaves the template; the default is CloudFormation's. */
+  readonly deletionPolicy: string | undefined;
 }
 
 export interface Synthesized {
@@ -80,6 +83,7 @@ function readAssembly(folder: string): Synthesized {
       id,
       type: resource.Type,
       properties: resource.Properties,
+      deletionPolicy: resource.DeletionPolicy,
     })),
   );
   const { missing } = manifestSchema.parse(JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')));

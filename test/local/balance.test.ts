@@ -20,7 +20,9 @@ const nothing: QueueEvidence = {
   deadLetterDepth: 0,
   waiting: 0,
   suppressed: 0,
+  suppressedUnseen: 0,
   outOfOrder: undefined,
+  storedUnsent: 0,
 };
 
 const rejectedLetter = (orderId: string) => ({
@@ -55,6 +57,12 @@ describe('the balance', () => {
       reasons: [{ reason: 'bad', count: 1, orderIds: ['2'] }],
     });
     expect(isExact(balance)).toBe(true);
+  });
+
+  test('believes a worker that suppressed what its tables cannot tell, and only up to that number', () => {
+    const evidence = { ...nothing, sent: sent('1', '2', '3'), storedTimes: new Map([['1', 1]]) };
+    expect(takeBalance({ ...evidence, suppressed: 1, suppressedUnseen: 1 })).toMatchObject({ stored: 2, lost: 1 });
+    expect(takeBalance({ ...evidence, suppressed: 1 })).toMatchObject({ stored: 1, lost: 2 });
   });
 
   test('finds by its id the one message that is nowhere, though the counts agree', () => {

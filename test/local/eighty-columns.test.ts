@@ -39,6 +39,7 @@ const balance: QueueBalance = {
   reasons: [],
   deadReasons: [],
   lostOrders: [],
+  storedUnsent: 0,
 };
 
 /** What a screen writes to a terminal, or to a file. The terminal is wide, so that it cuts nothing by itself. */

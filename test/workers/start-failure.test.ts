@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { DatabaseError } from 'pg';
 import { mends } from '../../workers/start-failure.ts';
+import { MigrationError, SchemaTooOldError } from '../../workers/store/schema.ts';
 
 const pgError = (code: string) => Object.assign(new DatabaseError('refused', 7, 'error'), { code });
 const awsError = (name: string, httpStatusCode: number) =>
@@ -23,6 +24,8 @@ describe('trying again helps', () => {
     ['an answer that did not come', Object.assign(new Error('slow'), { name: 'TimeoutError' })],
     ['a connection that broke', new Error('Connection terminated unexpectedly')],
     ['a connection that was not made in time', new Error('timeout expired')],
+    ['a schema that a deployment is about to bring', new SchemaTooOldError('old')],
+    ['a migration whose database went away', new MigrationError('away', { cause: pgError('57P01') })],
     ['credentials that are not there yet', Object.assign(new Error('none'), { name: 'CredentialsProviderError' })],
   ])('against %s', (_, error) => expect(mends(error)).toBe(true));
 });
@@ -33,7 +36,7 @@ describe('trying again does not help', () => {
     ['a user who may not connect', pgError('28000')],
     ['a database that does not exist', pgError('3D000')],
     ['a right that is missing', pgError('42501')],
-    ['a migration that is wrong', pgError('42601')],
+    ['a migration that is wrong', new MigrationError('wrong', { cause: pgError('42601') })],
     ['a queue that does not exist', awsError('QueueDoesNotExist', 400)],
     ['access denied', awsError('AccessDenied', 403)],
     ['a certificate of an unknown authority', systemError('SELF_SIGNED_CERT_IN_CHAIN')],

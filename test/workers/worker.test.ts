@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
-import { bundleWorker } from '../../lib/constructs/worker-bundle.ts';
+import { bundleWorker } from '../../lib/constructs/worker-build.ts';
 import { findFreePort } from '../../local/machine/ports.ts';
 import { FaultyNetwork } from '../faults/faulty-network.ts';
 import { startFaultyProxy } from '../faults/faulty-sqs.ts';
@@ -82,6 +82,15 @@ describe('a worker run alone', () => {
     const network = await FaultyNetwork.before(there, port);
     afterwards(() => network.stop());
     await eventually('all stored', async () => (await storedOrders()) === 3);
+  });
+
+  test('whose schema is not there yet says what is missing, and works when it is', async () => {
+    await postgres.pool.query("delete from sluice_migrations where name = '005_worker_role'");
+    const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
+    const lacks = 'its schema lacks 005_worker_role, which this worker needs';
+    await eventually('a warning', () => worker.said(`cannot reach the database yet, trying again: ${lacks}`));
+    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('005_worker_role', now())");
+    await eventually('a worker that is ready', () => worker.said('orders receives from'));
   });
 
   test('stops at once while it asks for the schema', async () => {

@@ -1,7 +1,8 @@
 /** Adds a batch of entries to the ledgers of their customers, each with the balance after it. */
 import type pg from 'pg';
 import { z } from 'zod';
-import { identifier, orderSchema } from '../messages/order.ts';
+import { orderSchema } from '../messages/order.ts';
+import { identifier } from '../messages/storable.ts';
 
 /** An order that belongs in a ledger names its customer, and its place among the customer's orders. */
 export const ledgerOrderSchema = orderSchema.extend({ customerId: identifier, filePosition: z.int32().min(1) });

@@ -1,10 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { App, Stack } from 'aws-cdk-lib';
-import { bundleWorker, workerBundle } from '../../../lib/constructs/worker-bundle.ts';
+import { bundleWorker } from '../../../lib/constructs/worker-build.ts';
+import { workerBundle } from '../../../lib/constructs/worker-bundle.ts';
 import { workloadNames } from '../../../lib/workloads.ts';
 
 const home = process.cwd();
@@ -31,10 +33,27 @@ function bundled(entry: string): Map<string, string> {
 }
 
 describe('the bundle of a worker', () => {
-  test.each(workloadNames)('of %s is one file, its source map and the migrations', (worker) => {
-    const files = [...bundled(`workers/${worker}/main.ts`).keys()];
-    const migrations = readdirSync('workers/store/migrations').map((name) => join('migrations', name));
-    expect(files).toEqual(['index.mjs', 'index.mjs.map', ...migrations]);
+  test.each(workloadNames)(
+    'of %s is its entry, what it shares with others, source maps and the migrations',
+    (worker) => {
+      const files = [...bundled(`workers/${worker}/main.ts`).keys()];
+      const migrations = readdirSync('workers/store/migrations').map((name) => join('migrations', name));
+      expect(files.filter((name) => name.startsWith('migrations'))).toEqual(migrations);
+      const code = files.filter((name) => name.endsWith('.mjs'));
+      expect(code.filter((name) => !name.startsWith('shared-'))).toEqual(['index.mjs']);
+      expect(files.filter((name) => !code.includes(name) && !migrations.includes(name))).toEqual(
+        code.map((name) => `${name}.map`),
+      );
+    },
+  );
+
+  test('leads back to the sources', () => {
+    const output = mkdtempSync(join(folder, 'bundle-'));
+    bundleWorker('test/lib/constructs/fixtures/throws.js', output);
+    const { stderr } = spawnSync(process.execPath, ['--enable-source-maps', join(output, 'index.mjs')], {
+      encoding: 'utf8',
+    });
+    expect(stderr).toMatch(/test\/lib\/constructs\/fixtures\/throws\.js:2/);
   });
 
   test('has the same bytes wherever it is built from and to', () => {

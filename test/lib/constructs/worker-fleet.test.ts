@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type App, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
-import { Template } from 'aws-cdk-lib/assertions';
+import { Match, Template } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import { PostgresStore } from '../../../lib/constructs/postgres-store.ts';
@@ -92,7 +92,89 @@ describe('a worker fleet', () => {
     });
   });
 
+  test('holds every instance, its first ones too, until its worker is ready, and one that leaves until it has drained', () => {
+    template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
+      AutoScalingGroupName: 'sluice-dev-orders',
+      LifecycleHookSpecificationList: [
+        {
+          LifecycleHookName: 'ready',
+          LifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING',
+          HeartbeatTimeout: 900,
+          DefaultResult: 'ABANDON',
+        },
+        {
+          LifecycleHookName: 'drain',
+          LifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING',
+          HeartbeatTimeout: 180,
+          DefaultResult: 'CONTINUE',
+        },
+      ],
+    });
+    template.resourceCountIs('AWS::AutoScaling::LifecycleHook', 0);
+  });
+
+  test('has the rights that its first instance needs before it has instances', () => {
+    const [policy] = Object.keys(template.findResources('AWS::IAM::Policy'));
+    template.hasResource('AWS::AutoScaling::AutoScalingGroup', { DependsOn: Match.arrayWith([policy!]) });
+  });
+
+  test('is told of its hooks in the names that the group gives them', () => {
+    const [data] = Object.values(template.findResources('AWS::EC2::LaunchTemplate'));
+    expect(JSON.stringify(data)).toContain(
+      '"FLEET_GROUP":"sluice-dev-orders","FLEET_LAUNCH_HOOK":"ready","FLEET_TERMINATION_HOOK":"drain"',
+    );
+  });
+
+  test('boots from the newest image without a pin, and from nothing else with one', () => {
+    const newest = '/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-arm64';
+    expect(JSON.stringify(template.toJSON())).toContain(newest);
+    const pinned = JSON.stringify(templateWithFleet({ images: { 'eu-central-1': 'ami-0123456789abcdef0' } }).toJSON());
+    expect(pinned).toContain('{"eu-central-1":{"ami":"ami-0123456789abcdef0"}}');
+    expect(pinned).not.toContain(newest);
+  });
+
+  test('is all on demand unless types for Spot are named, and then from the pools least likely to be taken back', () => {
+    expect(JSON.stringify(template.toJSON())).not.toMatch(/MixedInstancesPolicy|CapacityRebalance/);
+    templateWithFleet({
+      spotInstanceTypes: ['t4g.small', 'c7g.medium'].map((type) => new ec2.InstanceType(type)),
+      onDemandBase: 1,
+    }).hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
+      CapacityRebalance: true,
+      LaunchTemplate: Match.absent(),
+      MixedInstancesPolicy: {
+        InstancesDistribution: {
+          OnDemandBaseCapacity: 1,
+          OnDemandPercentageAboveBaseCapacity: 0,
+          SpotAllocationStrategy: 'price-capacity-optimized',
+        },
+        LaunchTemplate: {
+          Overrides: [{ InstanceType: 't4g.micro' }, { InstanceType: 't4g.small' }, { InstanceType: 'c7g.medium' }],
+        },
+      },
+    });
+  });
+
   test.each<[string, Partial<WorkerFleetProps>, string]>([
+    [
+      'a drain that the termination hook does not wait for',
+      { drainTimeout: Duration.seconds(121) },
+      'stack/Fleet: drainTimeout is 121 s; allowed: at most 120 s, because terminationHookTimeout is 180 s',
+    ],
+    [
+      'a drain that a Spot notice does not wait for',
+      { drainTimeout: Duration.seconds(101), spotInstanceTypes: [new ec2.InstanceType('t4g.small')] },
+      'stack/Fleet: drainTimeout is 101 s; allowed: at most 100 s',
+    ],
+    [
+      'a hook that waits longer than Auto Scaling lets it',
+      { terminationHookTimeout: Duration.seconds(7_201) },
+      'stack/Fleet: terminationHookTimeout is 7201 s; allowed: at most 7200 s',
+    ],
+    [
+      'Spot instances that cannot run the image',
+      { spotInstanceTypes: [new ec2.InstanceType('m7i.large')] },
+      'stack/Fleet: instanceType is m7i.large; allowed: a Graviton type',
+    ],
     ['fewer instances than none', { minimum: -1 }, 'stack/Fleet: minimum is -1; allowed: a whole number, at least 0'],
     [
       'no instance at all',

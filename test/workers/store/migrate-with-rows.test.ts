@@ -1,8 +1,12 @@
-/** What becomes of a database that an earlier version has filled. */
+/** What becomes of a database that an earlier version has filled, and of workers beside a newer schema. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { runner } from 'node-pg-migrate';
+import pg from 'pg';
+import { writeOrders } from '../../../workers/orders/write-orders.ts';
 import { migrate } from '../../../workers/store/migrate.ts';
+import { order } from '../orders.ts';
 import { postgresForTests } from '../postgres.ts';
 import { always, keyReused, makeWriter, message, stored, suppressed } from './work.ts';
 
@@ -75,5 +79,49 @@ describe('the migration to fences', () => {
     expect(await migrations('down', 2)).toEqual(['005_worker_role', '004_fences']);
     expect(await counts()).toEqual(['2', '1', '1', '1', '1', '1']);
     expect(await migrate(postgres.database)).toEqual(['004_fences', '005_worker_role']);
+  });
+});
+
+describe('the example of expand and contract in docs/operations.md', () => {
+  const guide = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
+  const [section] = guide.split('\n## Expand and contract\n')[1]!.split('\n## ');
+  const steps = [...section!.matchAll(/```sql\n(.*?)```/gs)].map(([, sql]) => sql!);
+  const run = async (step: string) => postgres.pool.query(step);
+
+  /** As the workers of the version before the renaming do it: in the place of the column's new name they know the old. */
+  async function writesAsBefore(orderId: string): Promise<void> {
+    const worker = new pg.Client(postgres.workerUrl);
+    await worker.connect();
+    try {
+      await writeOrders(worker, [order({ orderId })]);
+    } finally {
+      await worker.end();
+    }
+  }
+
+  const writesAsAfter = (orderId: string) =>
+    run(
+      `insert into orders (order_id, country, kind, total, ordered_at) values ('${orderId}', 'France', 'sale', 1, now())`,
+    );
+
+  test('lets the workers of before go on until it contracts, and keeps what they wrote', async () => {
+    expect(steps).toHaveLength(4);
+    const [expand, fillIn, move, contract] = steps;
+    await writesAsBefore('before');
+    await run(expand!);
+    await writesAsBefore('beside');
+    // While old ones write, the new name cannot be demanded: what they wrote has to be filled in first.
+    await expect(run(move!)).rejects.toThrow('orders_ordered_at');
+    await run(fillIn!);
+    await run(move!);
+    await writesAsAfter('after');
+    await run(contract!);
+    await expect(writesAsBefore('too late')).rejects.toThrow('placed_at');
+    expect(await postgres.rows('select order_id from orders where ordered_at is null')).toEqual([]);
+    expect((await postgres.rows('select order_id from orders order by 1')).flat()).toEqual([
+      'after',
+      'before',
+      'beside',
+    ]);
   });
 });

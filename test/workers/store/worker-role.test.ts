@@ -75,14 +75,27 @@ describe('a worker', () => {
     expect(await acceptsWrites(pool, 'orders')).toBe(true);
   });
 
-  test('clears away what is old, and finds the schema new enough', async () => {
+  test('finds a schema new enough that has more than it needs, and no other', async () => {
+    const pool = workerPool();
+    await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('006_of_a_newer_worker', now())");
+    await requireSchema(pool);
+    await postgres.pool.query("delete from sluice_migrations where name in ('004_fences', '005_worker_role')");
+    await expect(requireSchema(pool)).rejects.toThrow(
+      'its schema lacks 004_fences, 005_worker_role, which this worker',
+    );
+    await postgres.empty();
+    await expect(requireSchema(pool)).rejects.toThrow(
+      'its schema lacks 001_inbox, 002_orders, 003_ledger, 004_fences,',
+    );
+  });
+
+  test('clears away what is old', async () => {
     await postgres.pool.query(`
       insert into inbox (consumer, key, payload_hash, stored_at) values ('orders', 'old', '', now() - interval '60 days');
       insert into rejections values ('queue', 'old', 'bad', 'InvalidMessage', now() - interval '60 days');
       insert into fences (queue, message_group, sequence, moved_at) values ('queue', 'old', 1, now() - interval '60 days')`);
     const pool = workerPool();
     expect(await pruneSome(pool)).toBe(3);
-    await requireSchema(pool);
   });
 });
 

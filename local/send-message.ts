@@ -1,0 +1,50 @@
+/**
+ * `sluice send --queue`: one message to the queue of a workload.
+ *
+ * A payload travels in the envelope that every worker reads, `{ schema, version, payload }`; a body goes as it is.
+ */
+import { randomUUID } from 'node:crypto';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { checkSettings, openDestination, type SendingTo, urlOf } from './send-destination.ts';
+
+export interface SendMessageOptions extends SendingTo {
+  /** Name of the workload. */
+  readonly queue: string;
+  readonly fifo: boolean;
+  readonly body: string;
+  /** Message group, of a FIFO queue. */
+  readonly group: string | undefined;
+  readonly json: boolean;
+  readonly output: NodeJS.WritableStream;
+  readonly signal: AbortSignal;
+}
+
+/** The body of a message of the first version of a schema that is named as its workload, as `sluice add worker` has it. */
+export function envelopeOf(schema: string, payload: unknown): string {
+  return JSON.stringify({ schema, version: 1, payload });
+}
+
+/** @throws Error in one sentence when it was not accepted. */
+export async function sendMessage(options: SendMessageOptions): Promise<void> {
+  const { queue, fifo, body, group, signal } = options;
+  const { client, stage, journal } = openDestination(options);
+  try {
+    if (journal === undefined) await checkSettings(client);
+    const queueUrl = await urlOf(client, `sluice-${stage}-${queue}${fifo ? '.fifo' : ''}`);
+    const place = fifo ? { MessageGroupId: group, MessageDeduplicationId: randomUUID() } : {};
+    const command = new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body, ...place });
+    const { MessageId: messageId } = await client.send(command, { abortSignal: signal }).catch((error: Error) => {
+      if (signal.aborted) throw error;
+      throw new Error(`${queue} did not take the message (${error.message || error.name})`, { cause: error });
+    });
+    if (messageId === undefined) throw new Error(`${queue} did not take the message: SQS gave no id for it`);
+    journal?.accepted({ queue, messageId, orderId: messageId, customerId: null });
+    const sent = { queue, messageId, body };
+    options.output.write(
+      `${options.json ? JSON.stringify(sent, null, 2) : `sent to ${queue}: message ${messageId}`}\n`,
+    );
+  } finally {
+    client.destroy();
+    await journal?.close();
+  }
+}
