@@ -34,6 +34,13 @@ export const permittedWildcards: readonly PermittedWildcard[] = [
     reason: assumesWithoutSource,
   },
   {
+    stack: 'compute',
+    logicalId: '<Name>FleetRoleDefaultPolicy',
+    problem:
+      'allows it on arn:<{"Ref":"AWS::Partition"}>:autoscaling:<{"Ref":"AWS::Region"}>:<{"Ref":"AWS::AccountId"}>:autoScalingGroup:*:autoScalingGroupName/sluice-<Stage>-<Name>',
+    reason: 'AWS gives every group an id that stands before its name; the name, which nothing else has, is exact',
+  },
+  {
     stack: 'schema',
     logicalId: 'MigrationRole',
     problem: 'lets in lambda.amazonaws.com on behalf of anybody',
@@ -47,13 +54,13 @@ export const permittedWildcards: readonly PermittedWildcard[] = [
     reason:
       'Lambda makes the network interface of a function with its rights, and EC2 knows no resource for them; the same policy denies them to the code of the function',
   },
-  ...['Sqs', 'SecretsManager', 'Logs'].map((service) => ({
+  {
     stack: 'network',
-    logicalId: `Endpoints${service}`,
+    logicalId: 'Endpoints<Service>',
     problem: 'allows it on *',
     reason:
       'the policy of an endpoint names actions, and by condition principals and resources of this account alone; which resource, the policy of each role says',
-  })),
+  },
   {
     stack: 'network',
     logicalId: 'VpcS3',
@@ -66,6 +73,13 @@ export const permittedWildcards: readonly PermittedWildcard[] = [
     logicalId: 'VpcS3',
     problem: 'allows it on arn:<{"Ref":"AWS::Partition"}>:s3:::al2023-repos-<{"Ref":"AWS::Region"}>-de612dc2/*',
     reason: 'packages of Amazon Linux have the names that AWS gives them; the bucket is exact',
+  },
+  {
+    stack: 'network',
+    logicalId: 'VpcS3',
+    problem:
+      'allows it on arn:<{"Ref":"AWS::Partition"}>:s3:::cloudformation-custom-resource-response-<{"Fn::Split":["-",{"Ref":"AWS::Region"}]}>/*',
+    reason: 'CloudFormation makes up the name of the object that the migration step answers with; the bucket is exact',
   },
   {
     stack: 'network',

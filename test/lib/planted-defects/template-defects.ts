@@ -144,7 +144,9 @@ const policies: readonly TemplateDefect[] = [
   },
   {
     what: 'a migration step whose code may make network interfaces',
-    plant: statement('schema/MigrationRoleDefaultPolicy', '"Deny"', (found) => Object.assign(found, { Action: 'ec2:DescribeSubnets' })),
+    plant: statement('schema/MigrationRoleDefaultPolicy', '"Deny"', (found) =>
+      Object.assign(found, { Action: 'ec2:DescribeSubnets' }),
+    ),
   },
   {
     what: 'a worker that may do all but one thing',
@@ -365,7 +367,9 @@ const network: readonly TemplateDefect[] = [
   { what: 'an endpoint without a policy', plant: property('network/EndpointsSqs', ['PolicyDocument'], undefined) },
   {
     what: 'an endpoint for principals of every account',
-    plant: statement('network/EndpointsSqs', 'aws:PrincipalAccount', (found) => Reflect.deleteProperty(found, 'Condition')),
+    plant: statement('network/EndpointsSqs', 'aws:PrincipalAccount', (found) =>
+      Reflect.deleteProperty(found, 'Condition'),
+    ),
   },
   {
     what: 'an endpoint that its callers do not find',
@@ -373,9 +377,11 @@ const network: readonly TemplateDefect[] = [
   },
   {
     what: 'an endpoint for whoever is in the network',
-    plant: property('network/EndpointsSecurityGroup', ['SecurityGroupIngress'], [
-      { CidrIp: '10.60.0.0/16', IpProtocol: 'tcp', FromPort: 443, ToPort: 443, Description: 'All' },
-    ]),
+    plant: property(
+      'network/EndpointsSecurityGroup',
+      ['SecurityGroupIngress'],
+      [{ CidrIp: '10.60.0.0/16', IpProtocol: 'tcp', FromPort: 443, ToPort: 443, Description: 'All' }],
+    ),
   },
   {
     what: 'a network that logs nothing',
@@ -450,6 +456,23 @@ const fleets: readonly TemplateDefect[] = [
   { what: 'a worker without a role', plant: property(WORKER, [...DATA, 'IamInstanceProfile'], undefined) },
   { what: 'instances in no security group', plant: property(WORKER, [...DATA, 'SecurityGroupIds'], undefined) },
   {
+    what: 'a group that waits for no word of a new worker',
+    plant: text(GROUP, 'autoscaling:EC2_INSTANCE_LAUNCHING', 'autoscaling:EC2_INSTANCE_TERMINATING'),
+  },
+  {
+    what: 'a hook that lets an instance through whose worker said nothing',
+    plant: text(GROUP, '"DefaultResult":"ABANDON"', '"DefaultResult":"CONTINUE"'),
+  },
+  {
+    what: 'a hook that ends before the drain',
+    plant: text(
+      GROUP,
+      /"DefaultResult":"CONTINUE","HeartbeatTimeout":\d+/,
+      '"DefaultResult":"CONTINUE","HeartbeatTimeout":30',
+    ),
+  },
+  { what: 'a group without hooks', plant: property(GROUP, ['LifecycleHookSpecificationList'], undefined) },
+  {
     what: 'a launch template that a deploy does not follow',
     plant: property(GROUP, ['LaunchTemplate', 'Version'], '1'),
   },
@@ -477,7 +500,9 @@ const userData: readonly TemplateDefect[] = [
     what: 'a worker that is killed before it has drained',
     plant: text(WORKER, /TimeoutStopSec=\d+/, 'TimeoutStopSec=30'),
   },
-  { what: 'a worker that is not started again', plant: text(WORKER, 'Restart=always', 'Restart=no') },
+  { what: 'a worker that is not started again', plant: text(WORKER, 'Restart=on-failure', 'Restart=no') },
+  { what: 'a worker that may hang for ever', plant: text(WORKER, /WatchdogSec=\d+\\n/, '') },
+  { what: 'an instance that stays without a worker', plant: text(WORKER, /OnFailure=[\w.-]+\\n/, '') },
   { what: 'a script that goes on after a failure', plant: text(WORKER, 'set -euo pipefail', 'set -u') },
   { what: 'an instance without a worker that stays in service', plant: text(WORKER, /trap '[^']*' ERR\\n/, '') },
   {
@@ -509,7 +534,7 @@ const userData: readonly TemplateDefect[] = [
 const secrets: readonly TemplateDefect[] = [
   {
     what: 'a password among the variables of a worker',
-    plant: text(WORKER, '"PGUSER":"sluice"', '"PGUSER":"sluice","PGPASSWORD":"hunter2hunter2"'),
+    plant: text(WORKER, '"PGUSER":"sluice_worker"', '"PGUSER":"sluice_worker","PGPASSWORD":"hunter2hunter2"'),
   },
   {
     what: 'an access key in the script',
@@ -525,7 +550,11 @@ const secrets: readonly TemplateDefect[] = [
   },
   {
     what: 'a password in the address of a database',
-    plant: text(WORKER, '"PGUSER":"sluice"', '"PGUSER":"sluice","DATABASE_URL":"postgres://sluice:hunter2@db/sluice"'),
+    plant: text(
+      WORKER,
+      '"PGUSER":"sluice_worker"',
+      '"PGUSER":"sluice_worker","DATABASE_URL":"postgres://sluice:hunter2@db/sluice"',
+    ),
   },
   {
     what: 'a dynamic reference to the password',
@@ -533,7 +562,7 @@ const secrets: readonly TemplateDefect[] = [
   },
   {
     what: 'a token by chance among the variables',
-    plant: text(WORKER, '"PGUSER":"sluice"', '"PGUSER":"3fT9q0ZkW7xB2mLr8VdY1sHc"'),
+    plant: text(WORKER, '"PGUSER":"sluice_worker"', '"PGUSER":"3fT9q0ZkW7xB2mLr8VdY1sHc"'),
   },
 ];
 

@@ -29,10 +29,16 @@ export const databaseRules = {
       ];
     }),
 
-  'a database is in subnets of its own': (stage) =>
+  'a database is in subnets that nothing else is in': (stage) =>
     databasesOf(stage).flatMap((database) => {
       const group = stage.referred(database.stack, database.properties.DBSubnetGroupName);
-      return unless(group?.type === 'AWS::RDS::DBSubnetGroup', database, 'is in the default subnets');
+      if (group?.type !== 'AWS::RDS::DBSubnetGroup') return [found(database, 'is in the default subnets')];
+      return listOf(group.properties.SubnetIds).flatMap((value) => {
+        const subnet = stage.referred(group.stack, value);
+        const users = subnet === undefined ? [] : stage.usersOf(subnet);
+        const others = users.filter((user) => user !== group && user.type !== 'AWS::EC2::SubnetRouteTableAssociation');
+        return unless(others.length === 0, database, `shares ${subnet?.id} with ${others[0]?.id}`);
+      });
     }),
 
   'a database keeps its password to itself, and takes tokens': (stage) =>
@@ -52,7 +58,11 @@ export const databaseRules = {
         database.properties;
       const key = stage.referred(database.stack, database.properties.KmsKeyId);
       return [
-        ...unless(StorageEncrypted === true && key?.type === 'AWS::KMS::Key', database, 'is not encrypted with its key'),
+        ...unless(
+          StorageEncrypted === true && key?.type === 'AWS::KMS::Key',
+          database,
+          'is not encrypted with its key',
+        ),
         ...unless(StorageType === 'gp3', database, `is on ${String(StorageType)}`),
         ...unless(
           Engine === 'postgres' && VERSION.test(String(EngineVersion)),

@@ -19,6 +19,8 @@ const RIGHTS: readonly (readonly [action: string, on: keyof Belongings])[] = [
   ['kms:Decrypt', 'queueKey'],
   ['kms:GenerateDataKey', 'queueKey'],
   ['rds-db:connect', 'login'],
+  ['autoscaling:CompleteLifecycleAction', 'hooks'],
+  ['autoscaling:RecordLifecycleActionHeartbeat', 'hooks'],
   ['s3:GetObject', 'bundle'],
   ['logs:CreateLogStream', 'logGroup'],
   ['logs:PutLogEvents', 'logGroup'],
@@ -34,6 +36,7 @@ interface Belongings {
   /** The ends of what the rights are on. */
   readonly bundle: string;
   readonly login: string;
+  readonly hooks: string;
 }
 
 export const fleetRules = {
@@ -150,6 +153,28 @@ export const fleetRules = {
       ];
     }),
 
+  'a group waits for the word of a worker that comes and of one that leaves': (stage) =>
+    stage.fleets.flatMap((fleet) => {
+      const group = groupOf(stage, fleet);
+      const hooks = listOf(group?.properties.LifecycleHookSpecificationList);
+      const { FLEET_GROUP, FLEET_LAUNCH_HOOK, FLEET_TERMINATION_HOOK, DRAIN_SECONDS } = fleet.variables;
+      const hookOf = (transition: string, name: unknown, result: string) =>
+        hooks.find(
+          (hook) =>
+            valueAt(hook, 'LifecycleTransition') === `autoscaling:EC2_INSTANCE_${transition}` &&
+            valueAt(hook, 'LifecycleHookName') === name &&
+            valueAt(hook, 'DefaultResult') === result,
+        );
+      const leaving = hookOf('TERMINATING', FLEET_TERMINATION_HOOK, 'CONTINUE');
+      const waits = Number(valueAt(leaving, 'HeartbeatTimeout'));
+      const coming = hookOf('LAUNCHING', FLEET_LAUNCH_HOOK, 'ABANDON');
+      return [
+        ...unless(coming !== undefined, fleet.template, 'counts instances whose worker cannot work'),
+        ...unless(waits > Number(DRAIN_SECONDS), fleet.template, `waits for ${waits} s for a drain`),
+        ...unless(group?.properties.AutoScalingGroupName === FLEET_GROUP, fleet.template, 'is told of another group'),
+      ];
+    }),
+
   'a group tells CloudWatch its sizes, every minute': (stage) =>
     groupsOf(stage).flatMap((group) =>
       unless(
@@ -203,6 +228,7 @@ function belongingsOf(stage: Stage, fleet: Fleet): Belongings {
     group: groupOf(stage, fleet),
     bundle: `:::${textOf(variables.FLEET_BUNDLE_BUCKET)}/${textOf(variables.FLEET_BUNDLE_KEY)}`,
     login: loginOf(stage, fleet),
+    hooks: `:autoScalingGroupName/${textOf(variables.FLEET_GROUP)}`,
   };
 }
 
@@ -237,5 +263,6 @@ function isKnownImage(stage: Stage, { stack }: Resource, image: unknown): boolea
   const id = valueAt(image, 'Ref');
   const parameter = valueAt(stage.templates[stack], 'Parameters', String(id));
   if (parameter !== undefined) return IMAGE_PARAMETER.test(String(valueAt(parameter, 'Default')));
-  return /^(resolve:ssm:\/|ami-[0-9a-f]+$)/.test(textOf(image));
+  // Pinned, by region.
+  return valueAt(image, 'Fn::FindInMap') !== undefined;
 }

@@ -135,7 +135,10 @@ export const networkRules = {
       (service) => !CALLED_BY_AWS.includes(service) && !names.some((name) => name.endsWith(`.${service}`)),
     );
     if (stage.configuration.network.egress === 'nat') return [];
-    return missing.map((service) => ({ where: `sluice-${stage.name}-network`, problem: `has no endpoint for ${service}` }));
+    return missing.map((service) => ({
+      where: `sluice-${stage.name}-network`,
+      problem: `has no endpoint for ${service}`,
+    }));
   },
 
   'endpoints let named actions through, and nobody in who need not call': (stage) =>

@@ -115,9 +115,14 @@ export function wildcardFindings(stage: Stage): Finding[] {
 }
 
 export function isAbout({ stack, logicalId, problem }: PermittedWildcard, finding: Finding, stage: Stage): boolean {
-  const id = logicalId.replaceAll(/<\w+>/g, '\\w+');
-  const where = new RegExp(`^sluice-${stage.name}-${stack}/${id}[0-9A-F]{8}$`);
-  return finding.problem === problem && where.test(finding.where);
+  const where = patternOf(`sluice-${stage.name}-${stack}/${logicalId}`, '[0-9A-F]{8}');
+  return patternOf(problem).test(finding.problem) && where.test(finding.where);
+}
+
+/** `<Name>` stands for one word or several with hyphens, everything else for itself. */
+function patternOf(text: string, end = ''): RegExp {
+  const parts = text.split(/<[A-Z]\w*>/).map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('[\\w-]+')}${end}$`);
 }
 
 function problemsOf(statement: Statement, resource: Resource): string[] {

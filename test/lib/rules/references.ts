@@ -14,7 +14,7 @@ export const referenceRules = {
       const { Resources, Outputs } = template;
       return Object.entries({ ...Resources, ...Object(Outputs) }).flatMap(([id, resource]) => {
         const missing = [...valuesIn(resource)].flatMap(({ value }) => idsIn(value).filter((other) => !isThere(other)));
-        const dependencies = stage.dependencies({ stack, id, type: '', properties: {} });
+        const dependencies = stage.dependencies({ stack, id });
         const exports = [...valuesIn(resource)].flatMap(({ key, value }) =>
           key === 'Fn::ImportValue' && !stage.isExported(value) ? [String(value)] : [],
         );

@@ -57,11 +57,12 @@ export class Stage {
     this.configuration = configuration;
     this.templates = templates;
     this.resources = Object.entries(templates).flatMap(([stack, { Resources }]) =>
-      Object.entries(Resources).map(([id, { Type: type, Properties: properties }]) => ({
+      Object.entries(Resources).map(([id, { Type: type, Properties: properties, DeletionPolicy: deletionPolicy }]) => ({
         stack,
         id,
         type,
         properties,
+        deletionPolicy,
       })),
     );
     this.#byPlace = new Map(this.resources.map((resource) => [`${resource.stack}/${resource.id}`, resource]));
@@ -86,11 +87,11 @@ export class Stage {
   }
 
   /** An attribute of the resource beside its properties, such as `DeletionPolicy`. */
-  attribute({ stack, id }: Resource, name: string): unknown {
+  attribute({ stack, id }: Pick<Resource, 'stack' | 'id'>, name: string): unknown {
     return this.templates[stack]?.Resources[id]?.[name];
   }
 
-  dependencies(resource: Resource): readonly string[] {
+  dependencies(resource: Pick<Resource, 'stack' | 'id'>): readonly string[] {
     return dependsSchema.parse(this.attribute(resource, 'DependsOn'));
   }
 

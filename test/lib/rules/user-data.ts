@@ -13,6 +13,9 @@ const FACTS = [
   'FLEET_LOG_GROUP',
   'FLEET_MINIMUM',
   'FLEET_MAXIMUM',
+  'FLEET_GROUP',
+  'FLEET_LAUNCH_HOOK',
+  'FLEET_TERMINATION_HOOK',
 ];
 /** What every worker is told. */
 const TOLD = [
@@ -42,7 +45,10 @@ const HARDENING: Readonly<Record<string, string>> = {
   'ProtectControlGroups=yes': 'may change its own limits',
   'RestrictSUIDSGID=yes': 'may make programs that run as others',
   'CapabilityBoundingSet=': 'has capabilities of root',
-  'Restart=always': 'is not started again',
+  'Restart=on-failure': 'is not started again after a failure',
+  'Type=notify': 'counts as started before it works',
+  'UMask=0077': 'lets others read what it writes',
+  'LimitCORE=0': 'leaves messages behind in a dump',
 };
 /** V8 compiles into memory that is writable and executable: with these a worker ends at once. */
 const KILLS_V8 = /^(MemoryDenyWriteExecute=(yes|true|on|1)|SystemCallFilter=.*(?:@jit|~))/m;
@@ -110,12 +116,12 @@ export const userDataRules = {
       ...unless(/^#!\/bin\/bash\n/.test(script), template, 'has a script that is not for bash'),
       ...unless(/^set -euo pipefail$/m.test(script), template, 'goes on after a command that failed'),
       ...unless(
-        /^trap '.*shutdown --poweroff \+\d+' ERR$/m.test(script),
+        /^trap '.*\/usr\/local\/sbin\/sluice-give-up' ERR$/m.test(script),
         template,
         'leaves an instance that does nothing in service',
       ),
       ...unless(
-        /^systemctl enable --now sluice-worker\.service$/m.test(script),
+        /^systemctl enable --now --no-block sluice-worker\.service$/m.test(script),
         template,
         'does not start its worker at every boot',
       ),
@@ -156,6 +162,16 @@ export const userDataRules = {
           template,
           'has no limit of starts',
         ),
+      ];
+    }),
+
+  'a worker that hangs or cannot run takes its instance out of the group': (stage) =>
+    stage.fleets.flatMap(({ template, script }) => {
+      const unit = unitOf(script);
+      return [
+        ...unless(/^WatchdogSec=\d+$/m.test(unit), template, 'has a worker that may hang for ever'),
+        ...unless(/^OnFailure=sluice-give-up\.service$/m.test(unit), template, 'stays in its group without a worker'),
+        ...unless(/^StartLimitBurst=\d+$/m.test(unit), template, 'starts its worker without end'),
       ];
     }),
 } satisfies Record<string, Rule>;
