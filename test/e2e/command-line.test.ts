@@ -120,7 +120,7 @@ describe('the command line', () => {
     const { stdout } = await sluice(['--help'], await temporaryFolder());
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
     const commands = stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}([a-z]+)/gm);
-    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'add', 'help']);
+    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'image', 'add', 'help']);
   });
 
   test('ends without a word when its reader has gone, as with `| head`', async () => {
@@ -152,7 +152,6 @@ describe('the command line', () => {
     [['send', '--queue', 'ledger', '--body', 'x']],
     [['send', 'orders.csv', '--queue', 'orders', '--body', 'x']],
     [['send', 'orders.csv', '--body', 'x']],
-    [['add']],
     [['add', 'worker']],
     [['add', 'worker', 'Parcels']],
     [['add', 'worker', 'orders']],
