@@ -8,7 +8,7 @@ import { stageNames } from '../../lib/config.ts';
 import { temporaryFolder } from '../local/machine/machine.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const COPIED = ['bin', 'lib', 'local', 'producer', 'scaffold', 'workers', 'test', 'data'];
+const COPIED = ['bin', 'lib', 'local', 'producer', 'scaffold', 'workers', 'test', 'data', 'docs'];
 const FILES = [
   '.gitignore',
   'biome.json',
@@ -69,6 +69,8 @@ describe('a worker that was added', () => {
       for (const name of ['return-labels', 'parcels']) {
         for (const stage of stageNames) expect(snapshots()).toContain(`"sluice-${stage}-${name}`);
       }
+      // One dashboard for each workload, those of both stages beside each other.
+      expect(textOf('docs/stages.md')).toMatch(/^\| dashboard \| 4: /m);
       const tested = await jest('--ci', 'test/workers/return-labels', 'test/workers/parcels');
       expect(tested).toEqual({ status: 0, output: expect.stringContaining('Test Suites: 2 passed') });
     },
