@@ -23,6 +23,7 @@ import {
   isBackupWindow,
   isMaintenanceWindow,
   MAINTENANCE_WINDOW_ALLOWED,
+  MONITORING_INTERVALS_SECONDS,
   windowsMeet,
 } from './constructs/database-limits.ts';
 import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
@@ -246,6 +247,11 @@ const databaseSettings = settings({
   maintenanceWindow: z.string(MAINTENANCE_WINDOW_ALLOWED).refine(isMaintenanceWindow, MAINTENANCE_WINDOW_ALLOWED),
   /** What Database Insights keeps: standard 7 days for nothing, advanced 15 months for a price by the processor; dev standard, prod advanced. */
   insightsMode: oneOf(INSIGHTS_MODES),
+  /** How often RDS writes down what the machine and its processes do: 0 (never), 1, 5, 10, 15, 30 or 60; dev 0, prod 60. */
+  monitoringIntervalSeconds: z.literal(
+    [...MONITORING_INTERVALS_SECONDS],
+    `one of ${MONITORING_INTERVALS_SECONDS.join(', ')}`,
+  ),
   /** Who signs the server's certificate: rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; default rds-ca-rsa2048-g1. */
   certificateAuthority: oneOf(CERTIFICATE_AUTHORITIES),
   /** How long the lines of PostgreSQL and of the migration step are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
@@ -451,6 +457,7 @@ const devDatabase: DatabaseSettings = {
   multiAz: false,
   backupRetentionDays: 1,
   insightsMode: 'standard',
+  monitoringIntervalSeconds: 0,
   logRetentionDays: 7,
   deletionProtection: false,
   removalPolicy: 'destroy',
@@ -463,6 +470,7 @@ const prodDatabase: DatabaseSettings = {
   multiAz: true,
   backupRetentionDays: 14,
   insightsMode: 'advanced',
+  monitoringIntervalSeconds: 60,
   logRetentionDays: 90,
   deletionProtection: true,
   removalPolicy: 'snapshot',

@@ -15,7 +15,7 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import { Construct } from 'constructs';
-import type { CERTIFICATE_AUTHORITIES, INSIGHTS_MODES } from './database-limits.ts';
+import type { CERTIFICATE_AUTHORITIES, INSIGHTS_MODES, MONITORING_INTERVALS_SECONDS } from './database-limits.ts';
 import { letLogsEncrypt } from './log-encryption.ts';
 
 /** Database and owner; the local server uses the same names. */
@@ -102,6 +102,13 @@ export interface PostgresStoreProps {
    * @default standard
    */
   readonly insightsMode?: (typeof INSIGHTS_MODES)[number];
+
+  /**
+   * How often RDS writes down what the machine and its processes do, in seconds; 0 for never.
+   *
+   * @default 0
+   */
+  readonly monitoringIntervalSeconds?: (typeof MONITORING_INTERVALS_SECONDS)[number];
 
   /**
    * Who signs the certificate of the server.
@@ -264,6 +271,7 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
       parameterGroup: this.#parameters(engine),
       cloudwatchLogsExports: [...LOG_EXPORTS],
       ...this.#insights(props.insightsMode ?? 'standard'),
+      ...this.#monitoring(props.monitoringIntervalSeconds ?? 0),
       backupRetention: props.backupRetention ?? Duration.days(14),
       preferredBackupWindow: props.backupWindow ?? '02:00-03:00',
       preferredMaintenanceWindow: props.maintenanceWindow ?? 'sun:03:30-sun:04:30',
@@ -298,4 +306,44 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
       performanceInsightEncryptionKey: this.encryptionKey,
     };
   }
+
+  /** Enhanced monitoring, by a role that can write into its one log group, which RDS makes and all databases of the account share. */
+  #monitoring(intervalSeconds: number) {
+    if (intervalSeconds === 0) return {};
+    const stack = Stack.of(this);
+    const database = stack.formatArn({
+      service: 'rds',
+      resource: 'db',
+      resourceName: this.#instanceIdentifier,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    const monitoringRole = new iam.Role(this, 'MonitoringRole', {
+      assumedBy: new iam.ServicePrincipal('monitoring.rds.amazonaws.com', {
+        conditions: {
+          StringEquals: { 'aws:SourceAccount': stack.account },
+          ArnLike: { 'aws:SourceArn': database },
+        },
+      }),
+      description: `Enhanced monitoring of ${this.#instanceIdentifier}: its lines into the log group of RDS`,
+      inlinePolicies: { WriteMetrics: new iam.PolicyDocument({ statements: monitoringStatements(stack) }) },
+    });
+    return { monitoringInterval: Duration.seconds(intervalSeconds), monitoringRole };
+  }
+}
+
+/** What AWS's own policy for it allows, for the one group and not for all whose names begin alike. */
+function monitoringStatements(stack: Stack): iam.PolicyStatement[] {
+  const group = stack.formatArn({
+    service: 'logs',
+    resource: 'log-group',
+    resourceName: 'RDSOSMetrics',
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  return [
+    new iam.PolicyStatement({ actions: ['logs:CreateLogGroup', 'logs:PutRetentionPolicy'], resources: [group] }),
+    new iam.PolicyStatement({
+      actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:GetLogEvents', 'logs:PutLogEvents'],
+      resources: [`${group}:log-stream:*`],
+    }),
+  ];
 }

@@ -39,6 +39,12 @@ const wildcardsAllowed: readonly {
     reason: 'objects have the names that their content, AWS or CloudFormation gives them; the buckets are exact',
   },
   {
+    type: 'AWS::IAM::Role',
+    id: /^StoreMonitoringRole/,
+    resource: /:log-group:RDSOSMetrics:log-stream:\*"\]\]\}$/,
+    reason: 'RDS names the streams of its own log group, one for each database',
+  },
+  {
     type: 'AWS::IAM::Policy',
     id: /^MigrationRole/,
     resource: '*',
