@@ -109,7 +109,7 @@ describe('what cannot run ends with status 3 and one sentence', () => {
 });
 
 describe('the command line', () => {
-  const commands = ['start', 'send', 'resources', 'add worker'];
+  const commands = ['start', 'send', 'resources', 'image', 'add worker'];
   test.each(commands)('explains %s, with examples, in lines of 80 columns', async (command) => {
     const { status, stdout } = await sluice([...command.split(' '), '--help'], await temporaryFolder());
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Examples:') });
@@ -120,7 +120,7 @@ describe('the command line', () => {
     const { stdout } = await sluice(['--help'], await temporaryFolder());
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
     const commands = stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}([a-z]+)/gm);
-    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'add', 'help']);
+    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'image', 'add', 'help']);
   });
 
   test('ends without a word when its reader has gone, as with `| head`', async () => {
