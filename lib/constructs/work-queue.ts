@@ -303,12 +303,17 @@ export class WorkQueue extends Construct implements ProducerTarget {
     });
   }
 
-  /** SQS encrypts with a data key on behalf of the caller: a sender has to be able to make one, a receiver to read it. */
+  /**
+   * SQS encrypts with a data key on behalf of the caller: a sender has to be able to make one, a receiver to read it.
+   *
+   * Through SQS alone: whoever gets hold of the caller's credentials decrypts nothing by another way.
+   */
   #grantKey(grantee: iam.IGrantable): iam.Grant {
     return iam.Grant.addToPrincipal({
       grantee,
       actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
       resourceArns: [this.encryptionKey.keyArn],
+      conditions: { StringEquals: { 'kms:ViaService': `sqs.${Stack.of(this).region}.amazonaws.com` } },
     });
   }
 

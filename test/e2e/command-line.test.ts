@@ -152,7 +152,6 @@ describe('the command line', () => {
     [['send', '--queue', 'ledger', '--body', 'x']],
     [['send', 'orders.csv', '--queue', 'orders', '--body', 'x']],
     [['send', 'orders.csv', '--body', 'x']],
-    [['add']],
     [['add', 'worker']],
     [['add', 'worker', 'Parcels']],
     [['add', 'worker', 'orders']],
