@@ -169,7 +169,7 @@ program
 What is pinned is what instances boot from until it is pinned anew: a deploy
 without a change replaces nothing. A stage that is not pinned boots from the
 newest image, and a deploy replaces its instances whenever there is one.
-Commit lib/images.json and deploy; the group replaces one instance after another.
+Commit lib/images.json and deploy; the group replaces its instances in turn.
 
 Examples:
   npm run sluice -- image --stage dev --region eu-central-1`,

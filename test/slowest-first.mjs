@@ -11,6 +11,8 @@ const SLOWEST = [
   'e2e/other-servers',
   'simulation/simulation',
   'prove/prove',
+  'workers/instance/leaving',
+  'workers/instance/under-systemd',
   'workers/malformed-bodies',
   'workers/worker',
   'e2e/command-line',

@@ -70,7 +70,7 @@ export class Presence {
 
   #leaves({ reason, goneAtMs }: Leave): void {
     if (goneAtMs !== undefined) this.#goneAtMs = goneAtMs;
-    this.#log.info(`${reason}: draining`);
+    this.#log.info({ drainSeconds: this.drainSeconds }, `${reason}: draining`);
     this.#stopping.abort();
   }
 

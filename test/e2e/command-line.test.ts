@@ -109,7 +109,7 @@ describe('what cannot run ends with status 3 and one sentence', () => {
 });
 
 describe('the command line', () => {
-  const commands = ['start', 'send', 'resources', 'add worker'];
+  const commands = ['start', 'send', 'resources', 'image', 'add worker'];
   test.each(commands)('explains %s, with examples, in lines of 80 columns', async (command) => {
     const { status, stdout } = await sluice([...command.split(' '), '--help'], await temporaryFolder());
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Examples:') });
