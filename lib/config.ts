@@ -11,11 +11,11 @@ import {
   ACCEPTABLE_LATENCY_MAX_SECONDS,
   ACCEPTABLE_LATENCY_MIN_SECONDS,
   backlogPerInstanceMessages,
+  INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
   INSTANCE_RATE_MAX_MESSAGES_PER_SECOND,
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
-import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   BACKUP_WINDOW_ALLOWED,
   CERTIFICATE_AUTHORITIES,
@@ -23,8 +23,10 @@ import {
   isBackupWindow,
   isMaintenanceWindow,
   MAINTENANCE_WINDOW_ALLOWED,
+  MONITORING_INTERVALS_SECONDS,
   windowsMeet,
 } from './constructs/database-limits.ts';
+import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,
@@ -245,6 +247,11 @@ const databaseSettings = settings({
   maintenanceWindow: z.string(MAINTENANCE_WINDOW_ALLOWED).refine(isMaintenanceWindow, MAINTENANCE_WINDOW_ALLOWED),
   /** What Database Insights keeps: standard 7 days for nothing, advanced 15 months for a price by the processor; dev standard, prod advanced. */
   insightsMode: oneOf(INSIGHTS_MODES),
+  /** How often RDS writes down what the machine and its processes do: 0 (never), 1, 5, 10, 15, 30 or 60; dev 0, prod 60. */
+  monitoringIntervalSeconds: z.literal(
+    [...MONITORING_INTERVALS_SECONDS],
+    `one of ${MONITORING_INTERVALS_SECONDS.join(', ')}`,
+  ),
   /** Who signs the server's certificate: rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; default rds-ca-rsa2048-g1. */
   certificateAuthority: oneOf(CERTIFICATE_AUTHORITIES),
   /** How long the lines of PostgreSQL and of the migration step are kept, in the days that CloudWatch Logs knows; dev 7, prod 90. */
@@ -405,7 +412,10 @@ const fifo = { highThroughput: true, contentBasedDeduplication: false };
 const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, dataKeyReuseMinutes: 60 };
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
-const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
+const commonScaling = {
+  acceptableLatencySeconds: ACCEPTABLE_LATENCY_MIN_SECONDS,
+  messagesPerSecondPerInstance: INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
+};
 const commonLeaving = { terminationHookSeconds: 180, spotInstanceTypes: [], onDemandBase: 1 };
 /** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
 const smallDevFleet: FleetSettings = {
@@ -447,6 +457,7 @@ const devDatabase: DatabaseSettings = {
   multiAz: false,
   backupRetentionDays: 1,
   insightsMode: 'standard',
+  monitoringIntervalSeconds: 0,
   logRetentionDays: 7,
   deletionProtection: false,
   removalPolicy: 'destroy',
@@ -459,6 +470,7 @@ const prodDatabase: DatabaseSettings = {
   multiAz: true,
   backupRetentionDays: 14,
   insightsMode: 'advanced',
+  monitoringIntervalSeconds: 60,
   logRetentionDays: 90,
   deletionProtection: true,
   removalPolicy: 'snapshot',

@@ -15,7 +15,6 @@ const SLOWEST = [
   'workers/worker',
   'e2e/command-line',
   'local/machine/embedded-postgres',
-  'lib/constructs/queue-producers',
   'e2e/whole-file',
   'workers/upkeep',
 ].map((name) => `/test/${name}.test.ts`);

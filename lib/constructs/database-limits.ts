@@ -5,6 +5,9 @@ export const CERTIFICATE_AUTHORITIES = ['rds-ca-rsa2048-g1', 'rds-ca-rsa4096-g1'
 
 export const INSIGHTS_MODES = ['standard', 'advanced'] as const;
 
+/** Of enhanced monitoring; 0 is never. */
+export const MONITORING_INTERVALS_SECONDS = [0, 1, 5, 10, 15, 30, 60] as const;
+
 const TIME = '([01]\\d|2[0-3]):[0-5]\\d';
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
 export const BACKUP_WINDOW = new RegExp(`^${TIME}-${TIME}$`);

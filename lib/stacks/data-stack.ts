@@ -40,6 +40,7 @@ export class DataStack extends Stack {
       backupWindow: database.backupWindow,
       maintenanceWindow: database.maintenanceWindow,
       insightsMode: database.insightsMode,
+      monitoringIntervalSeconds: database.monitoringIntervalSeconds,
       certificateAuthority: database.certificateAuthority,
       logRetention: database.logRetentionDays,
       deletionProtection: database.deletionProtection,

@@ -8,7 +8,7 @@
 export type Pack = 'AwsSolutions' | 'NIST.800.53.R5';
 
 export interface Acknowledgement {
-  /** As the pack reports it, with the finding in brackets where a rule has several. */
+  /** As the pack reports it, with the finding in brackets where a rule has several; names in it are as in `path`. */
   readonly rule: `${Pack}-${string}`;
   /** Without the name of the app and the stage; `<Name>` stands for one word, such as the name of a worker. */
   readonly path: string;
@@ -37,6 +37,12 @@ export const acknowledgements: readonly Acknowledgement[] = [
       'another port hides nothing from whoever is in the network, and only the workers are let in by security group',
   },
   {
+    rule: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:autoscaling:<AWS::Region>:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/<name>]',
+    path: 'compute/<Name>Fleet/Role/DefaultPolicy/Resource',
+    reason:
+      'AWS gives every group an id that stands before its name; the name is exact, and no two groups of a region share one',
+  },
+  {
     rule: 'AwsSolutions-AS3',
     path: 'compute/<Name>Fleet/Group/ASG',
     reason:
@@ -49,9 +55,15 @@ export const acknowledgements: readonly Acknowledgement[] = [
       'CloudFormation cannot take rules from the default group, only a Lambda function can; nothing is in the group, which a rule over all templates holds so',
   },
   {
-    rule: 'NIST.800.53.R5-RDSEnhancedMonitoringEnabled',
-    path: 'data/Store/Instance/Resource',
-    reason: 'enhanced monitoring is not there yet',
+    rule: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:RDSOSMetrics:log-stream:*]',
+    path: 'data/Store/MonitoringRole/Resource',
+    stages: ['prod'],
+    reason: 'RDS names the streams of its own log group, one for each database',
+  },
+  {
+    rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
+    path: 'data/Store/MonitoringRole/Resource',
+    reason: 'the policy is for this one role, and is there when RDS tries the role; inline it goes when the role goes',
   },
   {
     rule: 'NIST.800.53.R5-RDSInBackupPlan',

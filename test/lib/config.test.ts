@@ -67,6 +67,31 @@ describe('a configuration', () => {
     ['database.maxAllocatedStorageGib', 21, 'is 21; allowed: 22 to 65536'],
     ['database.multiAz', 'yes', 'is "yes"; allowed: true or false'],
     ['database.backupRetentionDays', 36, 'is 36; allowed: 1 to 35'],
+    [
+      'database.backupWindow',
+      '2:00-3:00',
+      'is "2:00-3:00"; allowed: hours of the day in UTC, at least 30 minutes, such',
+    ],
+    ['database.backupWindow', '02:00-02:29', 'is "02:00-02:29"; allowed: hours of the day in UTC, at least 30 minutes'],
+    ['database.backupWindow', undefined, 'is missing; allowed: hours of the day in UTC'],
+    [
+      'database.maintenanceWindow',
+      'sun:03:30',
+      'is "sun:03:30"; allowed: hours of the week in UTC, 30 minutes to a day',
+    ],
+    [
+      'database.maintenanceWindow',
+      'sun:03:30-tue:03:30',
+      'is "sun:03:30-tue:03:30"; allowed: hours of the week in UTC',
+    ],
+    ['database.insightsMode', 'off', 'is "off"; allowed: one of standard, advanced'],
+    ['database.monitoringIntervalSeconds', 2, 'is 2; allowed: one of 0, 1, 5, 10, 15, 30, 60'],
+    [
+      'database.certificateAuthority',
+      'rds-ca-2019',
+      'is "rds-ca-2019"; allowed: one of rds-ca-rsa2048-g1, rds-ca-rsa4096',
+    ],
+    ['database.logRetentionDays', 8, 'is 8; allowed: one of 1, 3, 5, 7, 14, 30, 60, 90,'],
     ['database.removalPolicy', 'keep', 'is "keep"; allowed: one of destroy, snapshot, retain'],
     ['network.cidr', '8.8.0.0/16', 'is "8.8.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
     ['network.cidr', '10.999.0.0/16', 'is "10.999.0.0/16"; allowed: a private IPv4 range with a prefix of /16 to /22'],
@@ -170,6 +195,27 @@ describe('a configuration', () => {
     expect(problemsOf(devWith('database.allocatedStorageGib', 48))).toBe(
       'stage dev: database.maxAllocatedStorageGib is 50; allowed: 53 (a tenth above allocatedStorageGib) to 65536',
     );
+  });
+
+  test.each([
+    ['mon:01:00-mon:02:00', 'none'],
+    ['mon:03:00-mon:04:00', 'none'],
+    ['mon:01:00-mon:02:01', 'refused'],
+    ['mon:02:59-mon:04:00', 'refused'],
+    ['wed:02:15-wed:02:45', 'refused'],
+    ['sat:23:30-sun:02:30', 'refused'],
+  ])('whose maintenance window is %s, with a backup from 02:00 to 03:00: %s', (window, verdict) => {
+    const problem = `stage dev: database.maintenanceWindow is "${window}"; allowed: hours that do not meet the backupWindow, 02:00-03:00`;
+    expect(problemsOf(devWith('database.maintenanceWindow', window))).toBe(verdict === 'none' ? 'none' : problem);
+  });
+
+  test.each([
+    ['23:30-00:30', 'sat:23:00-sat:23:45'],
+    ['23:30-00:30', 'sun:00:15-sun:01:00'],
+  ])('whose windows %s and %s meet around midnight is refused', (backupWindow, maintenanceWindow) => {
+    const candidate = devWith('database.backupWindow', backupWindow);
+    Reflect.set(Object(Reflect.get(Object(candidate), 'database')), 'maintenanceWindow', maintenanceWindow);
+    expect(problemsOf(candidate)).toContain('hours that do not meet the backupWindow, 23:30-00:30');
   });
 
   test('with a setting that does not exist is refused with those that do', () => {

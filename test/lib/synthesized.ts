@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
+import { DISABLE_CREATION_STACK_TRACES } from 'aws-cdk-lib/cx-api';
 import { z } from 'zod';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import { buildApp } from '../../lib/app.ts';
@@ -58,7 +59,8 @@ export function synthesized(
       outdir: folder,
       autoSynth: false,
       builtinCloudFormationValidation: validate,
-      context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] },
+      // Where each resource was created stands beside the template, and to find that out costs more in Jest than anywhere.
+      context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], [DISABLE_CREATION_STACK_TRACES]: true },
     });
     build(app);
     app.synth();
