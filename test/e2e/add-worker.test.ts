@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { stageNames } from '../../lib/config.ts';
+import { workloadNames } from '../../lib/workloads.ts';
 import { temporaryFolder } from '../local/machine/machine.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const COPIED = ['bin', 'lib', 'local', 'producer', 'scaffold', 'workers', 'test', 'data'];
+const COPIED = ['bin', 'docs', 'lib', 'local', 'producer', 'scaffold', 'workers', 'test', 'data'];
 const FILES = [
   '.gitignore',
   'biome.json',
@@ -66,6 +67,7 @@ describe('a worker that was added', () => {
       expect(await run(['node_modules/.bin/tsc', '--noEmit'])).toEqual({ status: 0, output: '' });
       const linted = await run(['node_modules/@biomejs/biome/bin/biome', 'check', 'lib', 'workers', 'test/workers']);
       expect(linted).toMatchObject({ status: 0 });
+      expect(textOf('docs/stages.md')).toContain(`| dashboard | ${workloadNames.length + 2}: `);
       for (const name of ['return-labels', 'parcels']) {
         for (const stage of stageNames) expect(snapshots()).toContain(`"sluice-${stage}-${name}`);
       }

@@ -165,9 +165,8 @@ describe('the launch hook', () => {
   });
 
   test('waits as long as the database answers and takes no write', async () => {
-    await postgres.pool.query('alter role sluice set default_transaction_read_only = on');
-    const undo = () =>
-      postgres.pool.query('set transaction_read_only = off; alter role sluice reset default_transaction_read_only');
+    await postgres.pool.query('alter role sluice_worker set default_transaction_read_only = on');
+    const undo = () => postgres.pool.query('alter role sluice_worker reset default_transaction_read_only');
     afterwards(undo);
     const { start, completed } = await makePlace(await sqs.makeQueue());
     const worker = start();
