@@ -12,6 +12,8 @@ export interface PermittedWildcard {
   readonly logicalId: string;
   /** What the rule says of the statement, word for word. */
   readonly problem: string;
+  /** Stages that have it; where it is not given, all. */
+  readonly stages?: readonly string[];
   readonly reason: string;
 }
 
@@ -23,6 +25,14 @@ const assumesWithoutSource =
 export const permittedWildcards: readonly PermittedWildcard[] = [
   { stack: 'compute', logicalId: 'LogKey', problem: 'allows kms:*', reason: administers },
   { stack: 'data', logicalId: 'StoreKey', problem: 'allows kms:*', reason: administers },
+  {
+    stack: 'data',
+    logicalId: 'StoreMonitoringRole',
+    problem:
+      'allows it on arn:<{"Ref":"AWS::Partition"}>:logs:<{"Ref":"AWS::Region"}>:<{"Ref":"AWS::AccountId"}>:log-group:RDSOSMetrics:log-stream:*',
+    stages: ['prod'],
+    reason: 'RDS names the streams of its own log group, one for each database',
+  },
   { stack: 'network', logicalId: 'FlowLogKey', problem: 'allows kms:*', reason: administers },
   { stack: 'schema', logicalId: 'LogKey', problem: 'allows kms:*', reason: administers },
   { stack: 'messaging', logicalId: 'QueueKey', problem: 'allows kms:*', reason: administers },

@@ -746,6 +746,14 @@ const database: readonly TemplateDefect[] = [
     plant: property(DATABASE, ['MasterUserPassword'], 'hunter2hunter2'),
   },
   {
+    what: 'a database that restarts while it takes its backup',
+    plant: property(DATABASE, ['PreferredMaintenanceWindow'], 'sun:02:30-sun:03:30'),
+  },
+  {
+    what: 'a database that may change its major version by itself',
+    plant: property(DATABASE, ['AllowMajorVersionUpgrade'], true),
+  },
+  {
     what: 'a database that takes no tokens',
     plant: property(DATABASE, ['EnableIAMDatabaseAuthentication'], false),
   },

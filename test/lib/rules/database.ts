@@ -143,6 +143,26 @@ export const databaseRules = {
       ];
     }),
 
+  'a database is watched and restarted as its stage says': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { database: settings } = stage.configuration;
+      const expected: Record<string, unknown> = {
+        PreferredBackupWindow: settings.backupWindow,
+        PreferredMaintenanceWindow: settings.maintenanceWindow,
+        DatabaseInsightsMode: settings.insightsMode,
+        MonitoringInterval: settings.monitoringIntervalSeconds === 0 ? undefined : settings.monitoringIntervalSeconds,
+        CACertificateIdentifier: settings.certificateAuthority,
+        AllowMajorVersionUpgrade: false,
+      };
+      return Object.entries(expected).flatMap(([property, value]) =>
+        unless(
+          database.properties[property] === value,
+          database,
+          `has ${property} ${String(database.properties[property])}`,
+        ),
+      );
+    }),
+
   'a stage has one database': (stage) => {
     const databases = databasesOf(stage);
     return databases.length === 1
