@@ -188,7 +188,7 @@ program
   .option('--fifo', 'keep the messages of each group in order', false)
   .option('--dry-run', 'tell what would be written, and write nothing', false)
   .option('--allow-dirty', 'go on although there are changes that are not committed', false)
-  .option('--no-snapshots', 'leave the snapshots of the templates as they are; test/lib/app fails until you agree')
+  .option('--no-snapshots', 'leave the snapshots of the templates and what they cost as they are, which fails tests')
   .option('--json', 'print what was written as JSON', false)
   .addHelpText(
     'after',

@@ -11,11 +11,11 @@ import {
   ACCEPTABLE_LATENCY_MAX_SECONDS,
   ACCEPTABLE_LATENCY_MIN_SECONDS,
   backlogPerInstanceMessages,
+  INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
   INSTANCE_RATE_MAX_MESSAGES_PER_SECOND,
   INSTANCE_RATE_MIN_MESSAGES_PER_SECOND,
 } from './constructs/backlog-target.ts';
 import { connectionProblem } from './constructs/connection-budget.ts';
-import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   BACKUP_WINDOW_ALLOWED,
   CERTIFICATE_AUTHORITIES,
@@ -26,6 +26,7 @@ import {
   MONITORING_INTERVALS_SECONDS,
   windowsMeet,
 } from './constructs/database-limits.ts';
+import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   ACCOUNT_ID,
   ACCOUNT_ID_ALLOWED,
@@ -411,7 +412,10 @@ const fifo = { highThroughput: true, contentBasedDeduplication: false };
 const devQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 60, dataKeyReuseMinutes: 60 };
 const prodQueue: QueueSettings = { ...commonQueue, visibilityTimeoutSeconds: 120, dataKeyReuseMinutes: 5 };
 
-const commonScaling = { acceptableLatencySeconds: 60, messagesPerSecondPerInstance: 2683 };
+const commonScaling = {
+  acceptableLatencySeconds: ACCEPTABLE_LATENCY_MIN_SECONDS,
+  messagesPerSecondPerInstance: INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
+};
 const commonLeaving = { terminationHookSeconds: 180, spotInstanceTypes: [], onDemandBase: 1 };
 /** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
 const smallDevFleet: FleetSettings = {

@@ -2,9 +2,9 @@
  * `sluice add worker`: a queue, a fleet, a worker with its message and its write, a migration and a test, in the tree.
  *
  *   is it a tree, and clean? → the files of the sample worker, renamed → one line in lib/workloads.ts
- *   → biome formats → every stage still valid? → the templates' snapshots
+ *   → biome formats → every stage still valid? → what it costs → the templates' snapshots
  *
- * Holds always: all of it is written or nothing is; no file that was there is overwritten, and the two that are
+ * Holds always: all of it is written or nothing is; no file that was there is overwritten, and those that are
  * edited are put back when anything fails. Everything else in the tree follows from the list of workloads.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -22,6 +22,8 @@ const MIGRATIONS_FOLDER = 'workers/store/migrations';
 const SNAPSHOT_TEST = 'test/lib/app.test.ts';
 const SNAPSHOT_TEST_NAME = 'as it was last agreed';
 const SNAPSHOT_FILE = 'test/lib/__snapshots__/app.test.ts.snap';
+const COSTS_WRITER = 'test/lib/write-stage-documents.ts';
+const COSTS_FILE = 'docs/stages.md';
 const BIOME = 'node_modules/@biomejs/biome/bin/biome';
 const JEST = 'node_modules/jest/bin/jest.js';
 const MIGRATION_DIGITS = 3;
@@ -34,7 +36,7 @@ export interface AddWorkerOptions {
   readonly dryRun: boolean;
   /** Goes on where there are changes that are not committed. */
   readonly allowDirty: boolean;
-  /** Whether the snapshots of the templates are written anew. */
+  /** Whether the snapshots of the templates, and what they cost, are written anew. */
   readonly snapshots: boolean;
   readonly signal: AbortSignal;
   readonly onStep: (step: string) => void;
@@ -60,7 +62,10 @@ export async function addWorker(options: AddWorkerOptions): Promise<AddedFile[]>
   const planned = plan(tree, name, fifo);
   if (!dryRun && !options.allowDirty) await requireClean(context);
   const added: AddedFile[] = planned.map(({ text: _, ...file }) => file);
-  if (snapshots) added.push({ path: SNAPSHOT_FILE, change: 'changed', what: 'templates' });
+  if (snapshots) {
+    added.push({ path: SNAPSHOT_FILE, change: 'changed', what: 'templates' });
+    added.push({ path: COSTS_FILE, change: 'changed', what: 'costs' });
+  }
   if (dryRun) return added;
 
   const change = new TreeChange(tree);
@@ -72,6 +77,9 @@ export async function addWorker(options: AddWorkerOptions): Promise<AddedFile[]>
     options.onStep('checking every stage');
     expectDone('have it in every stage', await runTool(process.execPath, ['scaffold/check-stages.ts'], context));
     if (snapshots) {
+      options.onStep('counting what every stage costs');
+      change.willChange(COSTS_FILE);
+      expectDone('count what it costs', await runTool(process.execPath, [COSTS_WRITER], context));
       options.onStep("writing the templates' snapshots anew, which takes a while");
       change.willChange(SNAPSHOT_FILE);
       const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', JEST, SNAPSHOT_TEST];

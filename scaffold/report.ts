@@ -22,7 +22,10 @@ export function nextSteps(name: string, fifo: boolean, snapshots: boolean): Next
     { what: 'Run its test', command: `npm test -- test/workers/${name}` },
     ...(snapshots
       ? []
-      : [{ what: 'Look at what becomes of the templates, and agree', command: 'npm test -- test/lib/app -u' }]),
+      : [
+          { what: 'Look at what becomes of the templates, and agree', command: 'npm test -- test/lib/app -u' },
+          { what: 'Write down what it costs', command: 'npm run stages' },
+        ]),
     { what: 'Run it here', command: 'npm start' },
     {
       what: 'Send it a message, from another terminal',

@@ -8,6 +8,12 @@ export const ACCEPTABLE_LATENCY_MAX_SECONDS = 86_400;
 export const INSTANCE_RATE_MIN_MESSAGES_PER_SECOND = 0.001;
 export const INSTANCE_RATE_MAX_MESSAGES_PER_SECOND = 100_000;
 
+/**
+ * Half of the 5,367 that two workers of docs/performance.md committed, one row and one key a message, on two cores of an
+ * AMD EPYC with PostgreSQL beside them.
+ */
+export const INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND = 2683;
+
 /** What one instance works off within the latency: with that many waiting for it, the last one waits just as long. */
 export function backlogPerInstanceMessages(
   acceptableLatencySeconds: number,

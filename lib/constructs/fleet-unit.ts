@@ -45,8 +45,6 @@ ${LOG_UNIT_ORDER}
 StartLimitIntervalSec=${START_LIMIT_SECONDS}
 StartLimitBurst=${START_LIMIT_FAILURES}
 OnFailure=${GIVE_UP_UNIT}
-# Who ends well was told to: the group wants the instance gone, and so it is of no more use.
-SuccessAction=poweroff
 
 [Service]
 Type=notify
@@ -58,6 +56,8 @@ EnvironmentFile=/etc/sluice/worker.env
 EnvironmentFile=${INSTANCE_ENVIRONMENT_FILE}
 WorkingDirectory=/opt/sluice/\${FLEET_NAME}
 ExecStart=/usr/bin/node-24 /opt/sluice/\${FLEET_NAME}/\${FLEET_ENTRY}
+# Who ends well was told to: the machine is of no more use. SuccessAction= would do so at every restart too.
+ExecStopPost=+/bin/sh -c 'test "$$SERVICE_RESULT" != success || systemctl --no-block poweroff || true'
 ${LOG_UNIT_LINES}
 TimeoutStartSec=${START_MAX_SECONDS}
 WatchdogSec=${WATCHDOG_SECONDS}

@@ -23,7 +23,7 @@ import { Construct } from 'constructs';
 import { ClosedSecurityGroup } from './closed-security-group.ts';
 import type { PostgresStore } from './postgres-store.ts';
 import { functionBundle } from './worker-bundle.ts';
-import type { WorkerLog } from './worker-log.ts';
+import { WorkerLog } from './worker-log.ts';
 
 const ENTRY = 'workers/migration/handler.ts';
 const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../workers/store/migrations', import.meta.url));
@@ -44,8 +44,12 @@ export interface MigrationStepProps {
   /** Network that the function is in. */
   readonly vpc: ec2.IVpc;
 
-  /** Subnets that the function is in; they need a way to Secrets Manager, and to S3 for the answer to CloudFormation. */
-  readonly vpcSubnets: ec2.SubnetSelection;
+  /**
+   * Subnets that the function is in; they need a way to Secrets Manager, and to S3 for the answer to CloudFormation.
+   *
+   * @default the private subnets with a way out
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
 
   /**
    * Security group whose members may call AWS's services; the function joins it.
@@ -54,9 +58,15 @@ export interface MigrationStepProps {
    */
   readonly egress?: ec2.ISecurityGroup;
 
-  /** Where its lines go. */
-  readonly log: WorkerLog;
+  /**
+   * Where its lines go.
+   *
+   * @default a log group `/sluice/<functionName>` with a key of its own
+   */
+  readonly log?: WorkerLog;
 }
+
+type WholeProps = MigrationStepProps & Required<Pick<MigrationStepProps, 'vpcSubnets' | 'log'>>;
 
 export class MigrationStep extends Construct implements ec2.IConnectable {
   readonly function: lambda.Function;
@@ -65,8 +75,13 @@ export class MigrationStep extends Construct implements ec2.IConnectable {
   /** Whatever needs the schema depends on this. */
   readonly resource: CustomResource;
 
-  constructor(scope: Construct, id: string, props: MigrationStepProps) {
+  constructor(scope: Construct, id: string, given: MigrationStepProps) {
     super(scope, id);
+    const props: WholeProps = {
+      vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
+      ...given,
+      log: given.log ?? new WorkerLog(this, 'Log', { logGroupName: `/sluice/${given.functionName}` }),
+    };
     this.role = this.#functionRole(props);
     const securityGroup = this.#securityGroup(props);
     this.connections = securityGroup.connections;
@@ -81,7 +96,7 @@ export class MigrationStep extends Construct implements ec2.IConnectable {
     this.resource.node.addDependency(securityGroup, this.role, props.log);
   }
 
-  #functionRole(props: MigrationStepProps): iam.Role {
+  #functionRole(props: WholeProps): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: "Migration step: the database's owner secret and its own log",
@@ -129,7 +144,7 @@ export class MigrationStep extends Construct implements ec2.IConnectable {
     return securityGroup;
   }
 
-  #migrationFunction(props: MigrationStepProps, securityGroup: ec2.SecurityGroup): lambda.Function {
+  #migrationFunction(props: WholeProps, securityGroup: ec2.SecurityGroup): lambda.Function {
     return new lambda.Function(this, 'Function', {
       functionName: props.functionName,
       description: 'Brings the database to the schema of this deployment',

@@ -25,6 +25,7 @@ const OWNER_NAME = 'sluice';
 export const WORKER_NAME = 'sluice_worker';
 const PORT = 5432;
 const INSTANCE_IDENTIFIER_MAX = 63;
+const STORAGE_MIN_GIB = 20;
 /** RDS writes one file of each into a log group of that name. */
 const LOG_EXPORTS = ['postgresql', 'upgrade'] as const;
 
@@ -39,17 +40,33 @@ export interface PostgresStoreProps {
   /** Network that the database is in. */
   readonly vpc: ec2.IVpc;
 
-  /** Subnets that the database is in; none of them public. */
-  readonly vpcSubnets: ec2.SubnetSelection;
+  /**
+   * Subnets that the database is in; none of them public.
+   *
+   * @default the isolated subnets
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
 
-  /** Class of the instance, such as `db.t4g.micro`. */
-  readonly instanceClass: string;
+  /**
+   * Class of the instance, Graviton.
+   *
+   * @default db.t4g.micro
+   */
+  readonly instanceClass?: string;
 
-  /** Storage that the database starts with, in GiB. */
-  readonly allocatedStorageGib: number;
+  /**
+   * Storage that the database starts with, in GiB.
+   *
+   * @default 20, the least that RDS has
+   */
+  readonly allocatedStorageGib?: number;
 
-  /** Size up to which RDS grows the storage by itself, in GiB. */
-  readonly maxAllocatedStorageGib: number;
+  /**
+   * Size up to which RDS grows the storage by itself, in GiB; at least a tenth above the start.
+   *
+   * @default twice `allocatedStorageGib`
+   */
+  readonly maxAllocatedStorageGib?: number;
 
   /**
    * Whether a standby in a second availability zone takes over when the first fails.
@@ -58,8 +75,12 @@ export interface PostgresStoreProps {
    */
   readonly multiAz?: boolean;
 
-  /** How long automated backups are kept, and so how far back a point-in-time recovery reaches. */
-  readonly backupRetention: Duration;
+  /**
+   * How long automated backups are kept, and so how far back a point-in-time recovery reaches.
+   *
+   * @default 14 days
+   */
+  readonly backupRetention?: Duration;
 
   /**
    * When RDS takes its daily backup, UTC.
@@ -110,8 +131,12 @@ export interface PostgresStoreProps {
    */
   readonly deletionProtection?: boolean;
 
-  /** What becomes of the database, and with it of its key, when it leaves the stack. */
-  readonly removalPolicy: RemovalPolicy;
+  /**
+   * What becomes of the database, and with it of its key, when it leaves the stack.
+   *
+   * @default RemovalPolicy.SNAPSHOT
+   */
+  readonly removalPolicy?: RemovalPolicy;
 }
 
 export class PostgresStore extends Construct implements ec2.IConnectable {
@@ -212,6 +237,8 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
   #instance(props: PostgresStoreProps, securityGroup: ec2.SecurityGroup): rds.DatabaseInstance {
     // Of the same major version as the server that runs locally.
     const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_18_3 });
+    const allocatedStorage = props.allocatedStorageGib ?? STORAGE_MIN_GIB;
+    const removalPolicy = props.removalPolicy ?? RemovalPolicy.SNAPSHOT;
     return new rds.DatabaseInstance(this, 'Instance', {
       engine,
       instanceIdentifier: this.#instanceIdentifier,
@@ -220,20 +247,20 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
       autoMinorVersionUpgrade: true,
       // A major one needs a rehearsal, and is a deployment of its own.
       allowMajorVersionUpgrade: false,
-      instanceType: new ec2.InstanceType(props.instanceClass.replace(/^db\./, '')),
+      instanceType: new ec2.InstanceType((props.instanceClass ?? 'db.t4g.micro').replace(/^db\./, '')),
       multiAz: props.multiAz ?? false,
       storageType: rds.StorageType.GP3,
       storageEncrypted: true,
       storageEncryptionKey: this.encryptionKey,
-      allocatedStorage: props.allocatedStorageGib,
-      maxAllocatedStorage: props.maxAllocatedStorageGib,
+      allocatedStorage,
+      maxAllocatedStorage: props.maxAllocatedStorageGib ?? 2 * allocatedStorage,
       databaseName: DATABASE_NAME,
       credentials: rds.Credentials.fromUsername(OWNER_NAME),
       manageMasterUserPassword: true,
       iamAuthentication: true,
       port: PORT,
       vpc: props.vpc,
-      vpcSubnets: props.vpcSubnets,
+      vpcSubnets: props.vpcSubnets ?? { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
       securityGroups: [securityGroup],
       publiclyAccessible: false,
       caCertificate: rds.CaCertificate.of(props.certificateAuthority ?? 'rds-ca-rsa2048-g1'),
@@ -241,13 +268,13 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
       cloudwatchLogsExports: [...LOG_EXPORTS],
       ...this.#insights(props.insightsMode ?? 'standard'),
       ...this.#monitoring(props.monitoringIntervalSeconds ?? 0),
-      backupRetention: props.backupRetention,
+      backupRetention: props.backupRetention ?? Duration.days(14),
       preferredBackupWindow: props.backupWindow ?? '02:00-03:00',
       preferredMaintenanceWindow: props.maintenanceWindow ?? 'sun:03:30-sun:04:30',
       copyTagsToSnapshot: true,
-      deleteAutomatedBackups: props.removalPolicy === RemovalPolicy.DESTROY,
+      deleteAutomatedBackups: removalPolicy === RemovalPolicy.DESTROY,
       deletionProtection: props.deletionProtection ?? true,
-      removalPolicy: props.removalPolicy,
+      removalPolicy,
     });
   }
 

@@ -4,10 +4,10 @@
  * Both queues have fixed physical names: the dead-letter queue has to name its source, and the source the
  * dead-letter queue, which CloudFormation can only do when one of the two names is known beforehand.
  */
-import { ArnFormat, Duration, type RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
+import { ArnFormat, Duration, RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
 import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import type * as kms from 'aws-cdk-lib/aws-kms';
+import * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -52,8 +52,10 @@ export interface WorkQueueProps {
    *
    * One key per trust boundary: a topic or bucket that sends here needs a key of its own,
    * or the two key policies refer to each other and the stack cannot be created.
+   *
+   * @default a key of its own that rotates, and goes or stays with the queues
    */
-  readonly encryptionKey: kms.IKey;
+  readonly encryptionKey?: kms.IKey;
 
   /**
    * Whether messages of one group stay in order; the dead-letter queue is FIFO too, because SQS moves to no other.
@@ -154,11 +156,12 @@ export interface WorkQueueProps {
 }
 
 export class WorkQueue extends Construct implements ProducerTarget {
+  /** Where work waits; its metrics are its own, such as `metricApproximateNumberOfMessagesVisible`. */
   readonly queue: sqs.Queue;
   readonly deadLetterQueue: sqs.Queue;
   readonly visibilityTimeout: Duration;
   readonly contentBasedDeduplication: boolean;
-  readonly #encryptionKey: kms.IKey;
+  readonly encryptionKey: kms.IKey;
 
   constructor(scope: Construct, id: string, props: WorkQueueProps) {
     super(scope, id);
@@ -182,9 +185,10 @@ export class WorkQueue extends Construct implements ProducerTarget {
     this.#checkWhole('maxReceiveCount', maxReceiveCount, RECEIVES_MIN, RECEIVES_MAX);
     this.#checkWhole('maximumMessageSizeBytes', maxMessageSizeBytes, MESSAGE_SIZE_MIN_BYTES, MESSAGE_SIZE_MAX_BYTES);
 
+    this.encryptionKey = props.encryptionKey ?? this.#key(queueName, props.removalPolicy);
     const common: sqs.QueueProps = {
       encryption: sqs.QueueEncryption.KMS,
-      encryptionMasterKey: props.encryptionKey,
+      encryptionMasterKey: this.encryptionKey,
       dataKeyReuse,
       enforceSSL: true,
       maxMessageSizeBytes,
@@ -218,7 +222,6 @@ export class WorkQueue extends Construct implements ProducerTarget {
     });
     if (props.removalPolicy !== undefined) this.#keepPolicies(props.removalPolicy);
     this.visibilityTimeout = visibilityTimeout;
-    this.#encryptionKey = props.encryptionKey;
   }
 
   /**
@@ -292,12 +295,25 @@ export class WorkQueue extends Construct implements ProducerTarget {
     return iam.Grant.addToPrincipal({ grantee, actions, resourceArns: [queue.queueArn] });
   }
 
-  /** SQS encrypts with a data key on behalf of the caller: a sender has to be able to make one, a receiver to read it. */
+  #key(queueName: string, removalPolicy = RemovalPolicy.DESTROY): kms.Key {
+    return new kms.Key(this, 'Key', {
+      description: `Messages of ${queueName} and of its dead-letter queue`,
+      enableKeyRotation: true,
+      removalPolicy,
+    });
+  }
+
+  /**
+   * SQS encrypts with a data key on behalf of the caller: a sender has to be able to make one, a receiver to read it.
+   *
+   * Through SQS alone: whoever gets hold of the caller's credentials decrypts nothing by another way.
+   */
   #grantKey(grantee: iam.IGrantable): iam.Grant {
     return iam.Grant.addToPrincipal({
       grantee,
       actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
-      resourceArns: [this.#encryptionKey.keyArn],
+      resourceArns: [this.encryptionKey.keyArn],
+      conditions: { StringEquals: { 'kms:ViaService': `sqs.${Stack.of(this).region}.amazonaws.com` } },
     });
   }
 

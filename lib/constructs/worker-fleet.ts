@@ -15,7 +15,11 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
-import { backlogPerInstanceMessages } from './backlog-target.ts';
+import {
+  ACCEPTABLE_LATENCY_MIN_SECONDS,
+  backlogPerInstanceMessages,
+  INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
+} from './backlog-target.ts';
 import { ClosedSecurityGroup } from './closed-security-group.ts';
 import { grantLifecycleActions, LAUNCH_HOOK, lifecycleHooks, TERMINATION_HOOK } from './fleet-hooks.ts';
 import { fleetImage, type PinnedImages } from './fleet-image.ts';
@@ -27,19 +31,26 @@ import type { WorkQueue } from './work-queue.ts';
 import { BUNDLE_ENTRY } from './worker-build.ts';
 import { workerBundle } from './worker-bundle.ts';
 import { WorkerLog } from './worker-log.ts';
+import { WorkerMetrics } from './worker-metrics.ts';
 import { WORKER_NODE_OPTIONS } from './worker-node-options.ts';
 
 /** From the first message on: until what an instance works off shows in the metrics of its queue, which come late. */
 const INSTANCE_WARM_UP = Duration.minutes(3);
 /** Above 100: a refresh starts the new instance before it stops the old, also in a group of one. */
 const REFRESH_MAX_HEALTHY_PERCENTAGE = 150;
+const MINIMUM_DEFAULT = 1;
+const MAXIMUM_DEFAULT = 2;
 
 export interface WorkerFleetProps {
   /** Name of the fleet; lower-case letters, digits and hyphens. */
   readonly fleetName: string;
 
-  /** Name of the stage, for the workers' log lines. */
-  readonly stage: string;
+  /**
+   * Name of the stage, for the workers' log lines and metrics.
+   *
+   * @default main
+   */
+  readonly stage?: string;
 
   /** Source file that the instances run, relative to the repository, bundled with all that it imports. */
   readonly entry: string;
@@ -53,8 +64,12 @@ export interface WorkerFleetProps {
   /** Network that the instances are in. */
   readonly vpc: ec2.IVpc;
 
-  /** Subnets that the instances are in; they need a way to SQS, CloudWatch Logs and S3. */
-  readonly vpcSubnets: ec2.SubnetSelection;
+  /**
+   * Subnets that the instances are in; they need a way to SQS, CloudWatch Logs and S3.
+   *
+   * @default the private subnets with a way out
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
 
   /**
    * Security group whose members may call AWS's services; the instances join it.
@@ -63,29 +78,47 @@ export interface WorkerFleetProps {
    */
   readonly egress?: ec2.ISecurityGroup;
 
-  /** Type of the instances; Graviton, because the image is arm64. */
-  readonly instanceType: ec2.InstanceType;
+  /**
+   * Type of the instances; Graviton, because the image is arm64.
+   *
+   * @default t4g.micro
+   */
+  readonly instanceType?: ec2.InstanceType;
 
   /**
    * The fewest instances, also when there is nothing to do.
    *
    * With 0 the fleet starts at the first visible message. A queue that nobody has used for six hours is reported up to
    * a quarter of an hour late: 0 is for work that can wait as long.
+   *
+   * @default 1
    */
-  readonly minimum: number;
+  readonly minimum?: number;
 
-  /** The most instances that a backlog can ask for; at least `minimum`, and at least 1. */
-  readonly maximum: number;
+  /**
+   * The most instances that a backlog can ask for; at least `minimum`, and at least 1.
+   *
+   * The database needs a connection for every one that they may open: `expectedConnections` counts them.
+   *
+   * @default 2, or `minimum` where that is more
+   */
+  readonly maximum?: number;
 
-  /** How long a message may wait before the fleet grows. */
-  readonly acceptableLatency: Duration;
+  /**
+   * How long a message may wait before the fleet grows.
+   *
+   * @default 60 seconds, the shortest that CloudWatch can see
+   */
+  readonly acceptableLatency?: Duration;
 
   /**
    * Messages that one instance works off in a second, as measured.
    *
    * Together with `acceptableLatency` it says how many messages may wait for each instance; one at least.
+   *
+   * @default 2683, of the smallest write on a machine that is described there; measure your own
    */
-  readonly messagesPerSecondPerInstance: number;
+  readonly messagesPerSecondPerInstance?: number;
 
   /**
    * Size of the encrypted root volume, in GiB.
@@ -149,7 +182,36 @@ export interface WorkerFleetProps {
   readonly log?: WorkerLog;
 }
 
+/** With every default that more than one part of the fleet needs. */
+type WholeProps = WorkerFleetProps &
+  Required<
+    Pick<
+      WorkerFleetProps,
+      | 'stage'
+      | 'vpcSubnets'
+      | 'instanceType'
+      | 'minimum'
+      | 'maximum'
+      | 'acceptableLatency'
+      | 'messagesPerSecondPerInstance'
+    >
+  >;
+
+function withDefaults(props: WorkerFleetProps): WholeProps {
+  return {
+    stage: 'main',
+    vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
+    instanceType: new ec2.InstanceType('t4g.micro'),
+    minimum: MINIMUM_DEFAULT,
+    maximum: Math.max(props.minimum ?? MINIMUM_DEFAULT, MAXIMUM_DEFAULT),
+    acceptableLatency: Duration.seconds(ACCEPTABLE_LATENCY_MIN_SECONDS),
+    messagesPerSecondPerInstance: INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
+    ...props,
+  };
+}
+
 export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConnectable {
+  /** What grows and shrinks; `scaleOnSchedule` and the like are its own. */
   readonly autoScalingGroup: autoscaling.AutoScalingGroup;
   readonly role: iam.Role;
   readonly grantPrincipal: iam.IPrincipal;
@@ -158,11 +220,15 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   readonly backlogPerInstanceMessages: number;
   /** Visible messages for each instance: what the fleet grows on. */
   readonly backlogPerInstance: cloudwatch.IMetric;
+  /** What its workers tell of themselves, such as `metrics.count('stored', {})`. */
+  readonly metrics: WorkerMetrics;
   readonly log: WorkerLog;
   readonly #groupName: string;
 
-  constructor(scope: Construct, id: string, props: WorkerFleetProps) {
+  constructor(scope: Construct, id: string, given: WorkerFleetProps) {
     super(scope, id);
+    const props = withDefaults(given);
+    this.metrics = new WorkerMetrics({ stage: props.stage, worker: props.fleetName });
     this.backlogPerInstanceMessages = backlogPerInstanceMessages(
       props.acceptableLatency.toSeconds(),
       props.messagesPerSecondPerInstance,
@@ -186,7 +252,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     });
   }
 
-  #check(props: WorkerFleetProps): void {
+  #check(props: WholeProps): void {
     const { minimum, maximum } = props;
     if (!Number.isInteger(minimum) || minimum < 0) {
       throw new Error(`${this.node.path}: minimum is ${minimum}; allowed: a whole number, at least 0`);
@@ -228,7 +294,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   }
 
   /** What the worker does, and nothing else: no managed policy, no session, no other object of the asset bucket. */
-  #workerRole(props: WorkerFleetProps, bundle: Asset): iam.Role {
+  #workerRole(props: WholeProps, bundle: Asset): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
       description: `Worker of the fleet ${props.fleetName}: its queue, its login to the database, its own bundle`,
@@ -246,7 +312,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     return role;
   }
 
-  #securityGroup(props: WorkerFleetProps): ec2.SecurityGroup {
+  #securityGroup(props: WholeProps): ec2.SecurityGroup {
     const securityGroup = new ClosedSecurityGroup(this, 'SecurityGroup', {
       vpc: props.vpc,
       description: `Workers of the fleet ${props.fleetName}: nothing in, out to the database`,
@@ -258,7 +324,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     return securityGroup;
   }
 
-  #launchTemplate(props: WorkerFleetProps, bundle: Asset, securityGroup: ec2.SecurityGroup): ec2.LaunchTemplate {
+  #launchTemplate(props: WholeProps, bundle: Asset, securityGroup: ec2.SecurityGroup): ec2.LaunchTemplate {
     const userData = fleetUserData({
       name: props.fleetName,
       entry: BUNDLE_ENTRY,
@@ -308,7 +374,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   }
 
   /** The desired capacity stays unset: a deploy must not undo what a backlog asked for. */
-  #group(props: WorkerFleetProps, launchTemplate: ec2.LaunchTemplate): autoscaling.AutoScalingGroup {
+  #group(props: WholeProps, launchTemplate: ec2.LaunchTemplate): autoscaling.AutoScalingGroup {
     const group = new autoscaling.AutoScalingGroup(this, 'Group', {
       autoScalingGroupName: this.#groupName,
       vpc: props.vpc,
@@ -336,7 +402,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
 
   /** Spot from the pools that are least likely to be taken back; those that are about to be are replaced before. */
   #purchase(
-    props: WorkerFleetProps,
+    props: WholeProps,
     launchTemplate: ec2.LaunchTemplate,
   ): Pick<autoscaling.AutoScalingGroupProps, 'launchTemplate' | 'mixedInstancesPolicy' | 'capacityRebalance'> {
     const { spotInstanceTypes = [], instanceType, onDemandBase = 0 } = props;

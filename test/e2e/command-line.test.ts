@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
+import { workloadNames } from '../../lib/workloads.ts';
 import { portOf } from '../../local/machine/ports.ts';
 import { afterwards, temporaryFolder } from '../local/machine/machine.ts';
 import { SLUICE, sluice } from './sluice.ts';
@@ -108,8 +109,9 @@ describe('what cannot run ends with status 3 and one sentence', () => {
 });
 
 describe('the command line', () => {
-  test.each(['start', 'send', 'resources'])('explains %s, with examples, in lines of 80 columns', async (command) => {
-    const { status, stdout } = await sluice([command, '--help'], await temporaryFolder());
+  const commands = ['start', 'send', 'resources', 'add worker'];
+  test.each(commands)('explains %s, with examples, in lines of 80 columns', async (command) => {
+    const { status, stdout } = await sluice([...command.split(' '), '--help'], await temporaryFolder());
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Examples:') });
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
@@ -118,7 +120,7 @@ describe('the command line', () => {
     const { stdout } = await sluice(['--help'], await temporaryFolder());
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
     const commands = stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}([a-z]+)/gm);
-    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'help']);
+    expect([...commands].map(([, name]) => name)).toEqual(['start', 'send', 'resources', 'image', 'add', 'help']);
   });
 
   test('ends without a word when its reader has gone, as with `| head`', async () => {
@@ -130,7 +132,10 @@ describe('the command line', () => {
 
   test('lists the resources in lines of 80 columns', async () => {
     const { status, stdout } = await sluice(['resources'], await temporaryFolder());
-    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/AWS::SQS::Queue +4/) });
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(`AWS::SQS::Queue +${2 * workloadNames.length}\\n`),
+    });
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
@@ -141,6 +146,18 @@ describe('the command line', () => {
     [['start', '--stage', 'dev', '--assembly', 'cdk.out']],
     [['start', '--stage', 'moon']],
     [['send']],
+    [['send', '--queue', 'orders']],
+    [['send', '--queue', 'orders', '--payload', '{']],
+    [['send', '--queue', 'orders', '--body', 'x', '--group', 'a']],
+    [['send', '--queue', 'ledger', '--body', 'x']],
+    [['send', 'orders.csv', '--queue', 'orders', '--body', 'x']],
+    [['send', 'orders.csv', '--body', 'x']],
+    [['add', 'worker']],
+    [['add', 'worker', 'Parcels']],
+    [['add', 'worker', 'orders']],
+    [['add', 'worker', 'database']],
+    [['add', 'worker', 'orders-dlq']],
+    [['add', 'worker', 'a'.repeat(41)]],
   ])('refuses %j with status 2', async (args) => {
     const { status, stderr } = await sluice(args, await temporaryFolder());
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining('error:') });

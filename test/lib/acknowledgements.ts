@@ -8,7 +8,7 @@
 export type Pack = 'AwsSolutions' | 'NIST.800.53.R5';
 
 export interface Acknowledgement {
-  /** As the pack reports it, with the finding in brackets where a rule has several. */
+  /** As the pack reports it, with the finding in brackets where a rule has several; names in it are as in `path`. */
   readonly rule: `${Pack}-${string}`;
   /** Without the name of the app and the stage; `<Name>` stands for one word, such as the name of a worker. */
   readonly path: string;
@@ -35,6 +35,12 @@ export const acknowledgements: readonly Acknowledgement[] = [
     path: 'data/Store/Instance/Resource',
     reason:
       'another port hides nothing from whoever is in the network, and only the workers are let in by security group',
+  },
+  {
+    rule: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:autoscaling:<AWS::Region>:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/<name>]',
+    path: 'compute/<Name>Fleet/Role/DefaultPolicy/Resource',
+    reason:
+      'AWS gives every group an id that stands before its name; the name is exact, and no two groups of a region share one',
   },
   {
     rule: 'AwsSolutions-AS3',

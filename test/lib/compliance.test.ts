@@ -15,6 +15,7 @@ import { synthesized } from './synthesized.ts';
 
 interface Finding {
   readonly stage: string;
+  /** Without the name of the app and the stage. */
   readonly rule: string;
   /** Of the construct, without the name of the app and the stage. */
   readonly path: string;
@@ -89,17 +90,19 @@ function findingsIn(tree: App, pack: NagPack, stage: string): Finding[] {
   return pack.validateScope(tree).violations.flatMap(({ ruleName: rule, violatingResources }) =>
     violatingResources.map(({ constructPath = '' }) => ({
       stage,
-      rule,
+      // A finding in brackets may hold a name of the stage too.
+      rule: rule.replace(`sluice-${stage}-`, ''),
       path: constructPath.replace(`sluice-${stage}-`, ''),
     })),
   );
 }
 
 function isAbout({ rule, path, stages }: Acknowledgement, finding: Finding): boolean {
-  const pattern = path.split(/<\w+>/).map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return (
-    finding.rule === rule &&
-    (stages?.includes(finding.stage) ?? true) &&
-    new RegExp(`^${pattern.join('\\w+')}$`).test(finding.path)
-  );
+  return matches(rule, finding.rule) && (stages?.includes(finding.stage) ?? true) && matches(path, finding.path);
+}
+
+/** Whether `text` is `pattern`, in which `<Name>` stands for one word. */
+function matches(pattern: string, text: string): boolean {
+  const parts = pattern.split(/<\w+>/).map((part) => part.replaceAll(/[.+*?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('\\w+')}$`).test(text);
 }

@@ -4,6 +4,7 @@ import type { Stack } from 'aws-cdk-lib';
 import { configurationOf, type NetworkSettings, stageNames } from '../../lib/config.ts';
 import { type BuiltStage, builtStage, networkAlone } from './built-stage.ts';
 import { type CostLine, idleCost, priceList, totalUsd } from './idle-cost.ts';
+import type { Resource, Synthesized } from './synthesized.ts';
 
 const DOCUMENTS = ['docs/stages.md', 'docs/network.md'];
 const MADE = /(<!-- made by `npm run stages`: (\w+) -->)[\s\S]*?(<!-- end -->)/g;
@@ -53,8 +54,23 @@ function orderPicture({ stacks }: BuiltStage): string {
 
 /** What each stage costs, by price. */
 function stageTable(stages: readonly BuiltStage[]): string {
-  const columns = stages.map(({ stage, app }) => ({ name: stage, lines: idleCost(app) }));
+  const columns = stages.flatMap(({ stage, app }) => {
+    const kept = withMinimum(app, 1);
+    const more = kept === app ? [] : [{ name: `${stage} with an instance in each fleet`, lines: idleCost(kept) }];
+    return [{ name: stage, lines: idleCost(app) }, ...more];
+  });
   return table('a month without work, in US dollars', columns);
+}
+
+/** The same app with at least that many instances in each fleet; itself where it has them. */
+function withMinimum(app: Synthesized, minimum: number): Synthesized {
+  const isSmaller = ({ type, properties }: Resource) =>
+    type === 'AWS::AutoScaling::AutoScalingGroup' && Number(properties.MinSize) < minimum;
+  if (!app.resources.some(isSmaller)) return app;
+  const resources = app.resources.map((resource) =>
+    isSmaller(resource) ? { ...resource, properties: { ...resource.properties, MinSize: String(minimum) } } : resource,
+  );
+  return { ...app, resources };
 }
 
 /** What the ways to AWS's services cost, without anything else of the network. */

@@ -328,7 +328,7 @@ describe.each(stageNames)('in stage %s', (stage) => {
       expect(folder).toBe(`--directory --owner=root --group=${reader} --mode=0750 /var/log/sluice`);
       expect(file).toBe(`--owner=root --group=${reader} --mode=0640 /dev/null /var/log/sluice/worker.log`);
       // The package makes user and group, and the file is there before either opens it.
-      const order = ['amazon-cloudwatch-agent', folder!, file!, '-a fetch-config', '--now sluice-worker.service'];
+      const order = ['amazon-cloudwatch-agent', folder!, file!, '-a fetch-config', '--no-block sluice-worker.service'];
       expect(order.map((part) => script.indexOf(part))).toEqual(
         order.map((part) => script.indexOf(part)).sort(byNumber),
       );

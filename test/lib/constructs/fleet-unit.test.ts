@@ -94,7 +94,7 @@ describeWith('systemd-analyze', 'systemd-analyze', () => {
       writeFileSync(join(root, path), text);
       chmodSync(join(root, path), mode);
     };
-    for (const program of ['/usr/bin/node-24', '/usr/sbin/logrotate', '/usr/local/sbin/sluice-give-up']) {
+    for (const program of ['/bin/sh', '/usr/bin/node-24', '/usr/sbin/logrotate', '/usr/local/sbin/sluice-give-up']) {
       place(program, '', 0o755);
     }
     for (const target of [

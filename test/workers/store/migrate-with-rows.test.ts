@@ -8,9 +8,13 @@ import { writeOrders } from '../../../workers/orders/write-orders.ts';
 import { migrate } from '../../../workers/store/migrate.ts';
 import { order } from '../orders.ts';
 import { postgresForTests } from '../postgres.ts';
+import { migrationNames } from './migration-names.ts';
 import { always, keyReused, makeWriter, message, stored, suppressed } from './work.ts';
 
 const postgres = postgresForTests();
+const MIGRATIONS_BEFORE = 3;
+/** From the one to fences on. */
+const later = migrationNames.slice(MIGRATIONS_BEFORE);
 
 /** With the files that the workers run; `count` is how many of them. */
 async function migrations(direction: 'up' | 'down', count: number): Promise<string[]> {
@@ -28,7 +32,7 @@ async function migrations(direction: 'up' | 'down', count: number): Promise<stri
 /** As the version before fences left it: two keys, a reason, an order with its entry. */
 async function databaseOfBefore(): Promise<void> {
   await postgres.empty();
-  await migrations('up', 3);
+  await migrations('up', MIGRATIONS_BEFORE);
   await postgres.pool.query(`
     insert into inbox (consumer, key, payload_hash)
       select 'work', id, sha256(convert_to('{"id":"' || id || '","value":"1"}', 'UTF8')) from unnest(array['a', 'b']) as id;
@@ -49,7 +53,7 @@ const counts = async () =>
 describe('the migration to fences', () => {
   test('keeps every row', async () => {
     await databaseOfBefore();
-    expect(await migrate(postgres.database)).toEqual(['004_fences', '005_worker_role']);
+    expect(await migrate(postgres.database)).toEqual(later);
     expect(await counts()).toEqual(['2', '1', '1', '1', '1', '1']);
     expect(await postgres.rows('select key, message_id from inbox order by key')).toEqual([
       ['a', null],
@@ -76,9 +80,9 @@ describe('the migration to fences', () => {
   test('can be taken back, and done again', async () => {
     await databaseOfBefore();
     await migrate(postgres.database);
-    expect(await migrations('down', 2)).toEqual(['005_worker_role', '004_fences']);
+    expect(await migrations('down', later.length)).toEqual(later.toReversed());
     expect(await counts()).toEqual(['2', '1', '1', '1', '1', '1']);
-    expect(await migrate(postgres.database)).toEqual(['004_fences', '005_worker_role']);
+    expect(await migrate(postgres.database)).toEqual(later);
   });
 });
 

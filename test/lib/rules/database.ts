@@ -1,0 +1,156 @@
+/** Every database is private, encrypted, TLS only, backed up, and as safe as its stage asks for. */
+import { found, listOf, type Rule, type Stage, unless, valueAt } from './stage.ts';
+
+/** Of the server that runs locally, too. */
+const VERSION = /^18\./;
+const CERTIFICATE_AUTHORITIES = ['rds-ca-rsa2048-g1', 'rds-ca-rsa4096-g1', 'rds-ca-ecc384-g1'];
+const GRAVITON = /^db\.[a-z]+\d+g[a-z]*\./;
+
+export const databaseRules = {
+  'a database is private, and its connections are encrypted': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { PubliclyAccessible, DBParameterGroupName, CACertificateIdentifier, VPCSecurityGroups } =
+        database.properties;
+      const parameters = stage.referred(database.stack, DBParameterGroupName)?.properties.Parameters;
+      const groups = listOf(VPCSecurityGroups).map((group) => stage.referred(database.stack, group));
+      return [
+        ...unless(PubliclyAccessible === false, database, 'is public'),
+        ...unless(valueAt(parameters, 'rds.force_ssl') === '1', database, 'takes connections without TLS'),
+        ...unless(
+          CERTIFICATE_AUTHORITIES.includes(String(CACertificateIdentifier)),
+          database,
+          `has a certificate of ${String(CACertificateIdentifier)}`,
+        ),
+        ...unless(
+          groups.length > 0 && groups.every((group) => group?.type === 'AWS::EC2::SecurityGroup'),
+          database,
+          'is in no security group of these templates',
+        ),
+      ];
+    }),
+
+  'a database is in subnets that nothing else is in': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const group = stage.referred(database.stack, database.properties.DBSubnetGroupName);
+      if (group?.type !== 'AWS::RDS::DBSubnetGroup') return [found(database, 'is in the default subnets')];
+      return listOf(group.properties.SubnetIds).flatMap((value) => {
+        const subnet = stage.referred(group.stack, value);
+        const users = subnet === undefined ? [] : stage.usersOf(subnet);
+        const others = users.filter((user) => user !== group && user.type !== 'AWS::EC2::SubnetRouteTableAssociation');
+        return unless(others.length === 0, database, `shares ${subnet?.id} with ${others[0]?.id}`);
+      });
+    }),
+
+  'a database keeps its password to itself, and takes tokens': (stage) =>
+    databasesOf(stage).flatMap((database) => [
+      ...unless(
+        database.properties.ManageMasterUserPassword === true,
+        database,
+        'has a password that RDS does not manage',
+      ),
+      ...unless(database.properties.MasterUserPassword === undefined, database, 'has a password in its template'),
+      ...unless(database.properties.EnableIAMDatabaseAuthentication === true, database, 'takes no token of IAM'),
+    ]),
+
+  'a database is encrypted, on gp3, of the version that runs locally': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { StorageEncrypted, StorageType, Engine, EngineVersion, DBInstanceClass, EngineLifecycleSupport } =
+        database.properties;
+      const key = stage.referred(database.stack, database.properties.KmsKeyId);
+      return [
+        ...unless(
+          StorageEncrypted === true && key?.type === 'AWS::KMS::Key',
+          database,
+          'is not encrypted with its key',
+        ),
+        ...unless(StorageType === 'gp3', database, `is on ${String(StorageType)}`),
+        ...unless(
+          Engine === 'postgres' && VERSION.test(String(EngineVersion)),
+          database,
+          `is ${String(Engine)} ${String(EngineVersion)}`,
+        ),
+        ...unless(GRAVITON.test(String(DBInstanceClass)), database, `is a ${String(DBInstanceClass)}`),
+        ...unless(
+          EngineLifecycleSupport === 'open-source-rds-extended-support-disabled',
+          database,
+          'stays on an old version for money',
+        ),
+      ];
+    }),
+
+  'a database is as safe as its stage asks for': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { database: settings } = stage.configuration;
+      const { MultiAZ, DeletionProtection, BackupRetentionPeriod, DeleteAutomatedBackups, CopyTagsToSnapshot } =
+        database.properties;
+      const policy = { destroy: 'Delete', snapshot: 'Snapshot', retain: 'Retain' }[settings.removalPolicy];
+      const policies = ['DeletionPolicy', 'UpdateReplacePolicy'].map((name) => stage.attribute(database, name));
+      return [
+        ...unless(MultiAZ === settings.multiAz, database, settings.multiAz ? 'has no standby' : 'has a standby'),
+        ...unless(
+          DeletionProtection === settings.deletionProtection,
+          database,
+          'is protected otherwise than its stage says',
+        ),
+        ...unless(
+          BackupRetentionPeriod === settings.backupRetentionDays,
+          database,
+          `keeps backups for ${String(BackupRetentionPeriod)} days`,
+        ),
+        ...unless(
+          DeleteAutomatedBackups === (settings.removalPolicy === 'destroy'),
+          database,
+          'takes its backups along, or leaves them, against its stage',
+        ),
+        ...unless(CopyTagsToSnapshot === true, database, 'has snapshots without tags'),
+        ...unless(
+          policies.every((each) => each === policy),
+          database,
+          `goes as ${policies.join()}, not ${policy}`,
+        ),
+      ];
+    }),
+
+  'a database has the size that its stage says, and tells what it does': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { database: settings } = stage.configuration;
+      const {
+        AllocatedStorage,
+        MaxAllocatedStorage,
+        DBInstanceClass,
+        EnableCloudwatchLogsExports,
+        AutoMinorVersionUpgrade,
+      } = database.properties;
+      const logs = listOf(EnableCloudwatchLogsExports);
+      return [
+        ...unless(
+          Number(AllocatedStorage) === settings.allocatedStorageGib,
+          database,
+          `begins with ${String(AllocatedStorage)} GiB`,
+        ),
+        ...unless(
+          MaxAllocatedStorage === settings.maxAllocatedStorageGib,
+          database,
+          `grows to ${String(MaxAllocatedStorage)} GiB`,
+        ),
+        ...unless(DBInstanceClass === settings.instanceClass, database, `is a ${String(DBInstanceClass)}`),
+        ...unless(
+          ['postgresql', 'upgrade'].every((log) => logs.includes(log)),
+          database,
+          'keeps its logs to itself',
+        ),
+        ...unless(AutoMinorVersionUpgrade === true, database, 'is not patched'),
+      ];
+    }),
+
+  'a stage has one database': (stage) => {
+    const databases = databasesOf(stage);
+    return databases.length === 1
+      ? []
+      : [found({ stack: `sluice-${stage.name}-data`, id: 'Store' }, `has ${databases.length} databases`)];
+  },
+} satisfies Record<string, Rule>;
+
+function databasesOf(stage: Stage) {
+  return stage.of('AWS::RDS::DBInstance');
+}

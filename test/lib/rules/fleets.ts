@@ -1,0 +1,268 @@
+/** Every fleet runs hardened instances that can do their work and nothing else, and is replaced without a gap. */
+import type { Resource } from '../synthesized.ts';
+import { statementsOf } from './policies.ts';
+import { type Fleet, found, listOf, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
+
+/** The one kind of image that the script is for. */
+const IMAGE_PARAMETER = /^\/aws\/service\/ami-amazon-linux-latest\/al2023-ami-kernel-[\w.-]+-arm64$/;
+const GRAVITON = /^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/;
+const WARM_UP_MIN_SECONDS = 60;
+
+/** What a worker does, and with which of the things that its own variables name. */
+const RIGHTS: readonly (readonly [action: string, on: keyof Belongings])[] = [
+  ['sqs:ReceiveMessage', 'queue'],
+  ['sqs:DeleteMessage', 'queue'],
+  ['sqs:ChangeMessageVisibility', 'queue'],
+  ['sqs:GetQueueAttributes', 'queue'],
+  ['sqs:SendMessage', 'deadLetterQueue'],
+  ['sqs:GetQueueAttributes', 'deadLetterQueue'],
+  ['kms:Decrypt', 'queueKey'],
+  ['kms:GenerateDataKey', 'queueKey'],
+  ['rds-db:connect', 'login'],
+  ['autoscaling:CompleteLifecycleAction', 'hooks'],
+  ['autoscaling:RecordLifecycleActionHeartbeat', 'hooks'],
+  ['s3:GetObject', 'bundle'],
+  ['logs:CreateLogStream', 'logGroup'],
+  ['logs:PutLogEvents', 'logGroup'],
+];
+
+/** What a worker may have rights to: each is a resource of the templates, or a text. */
+interface Belongings {
+  readonly queue: Resource | undefined;
+  readonly deadLetterQueue: Resource | undefined;
+  readonly queueKey: Resource | undefined;
+  readonly logGroup: Resource | undefined;
+  readonly group: Resource | undefined;
+  /** The ends of what the rights are on. */
+  readonly bundle: string;
+  readonly login: string;
+  readonly hooks: string;
+}
+
+export const fleetRules = {
+  'a worker may do what it does, and nothing else': (stage) =>
+    stage.fleets.flatMap((fleet) => {
+      const belongings = belongingsOf(stage, fleet);
+      const role = roleOf(stage, fleet);
+      if (role === undefined) return [found(fleet.template, 'has no role')];
+      const policies = [role, ...policiesOf(stage, role)];
+      const granted = policies.flatMap((policy) =>
+        statementsOf(policy)
+          .filter(({ Effect, Principal }) => Effect === 'Allow' && Principal === undefined)
+          .flatMap(({ Action, Resource: resources }) =>
+            Action.flatMap((action) =>
+              resources.map((on) => ({ action: textOf(action), on: belonging(stage, policy, on, belongings) })),
+            ),
+          ),
+      );
+      const isGranted = (action: string, on: string) =>
+        granted.some((right) => right.action === action && right.on === on);
+      return [
+        ...granted
+          .filter(({ action, on }) => !RIGHTS.some((right) => right[0] === action && right[1] === on))
+          .map(({ action, on }) => found(role, `may ${action} on ${on}`)),
+        ...RIGHTS.filter(([action, on]) => !isGranted(action, on)).map(([action, on]) =>
+          found(role, `may not ${action} on its ${on}`),
+        ),
+      ];
+    }),
+
+  'instances are reached by nobody, and give credentials to nobody else': (stage) =>
+    stage.fleets.flatMap(({ template }) => {
+      const data = template.properties.LaunchTemplateData;
+      const metadata = valueAt(data, 'MetadataOptions');
+      const interfaces = listOf(valueAt(data, 'NetworkInterfaces'));
+      const isPublic = interfaces.some((each) => valueAt(each, 'AssociatePublicIpAddress') === true);
+      const groups = listOf(valueAt(data, 'SecurityGroupIds')).map((group) => stage.referred(template.stack, group));
+      return [
+        ...unless(
+          valueAt(metadata, 'HttpTokens') === 'required',
+          template,
+          'answers requests for credentials without a token',
+        ),
+        ...unless(valueAt(metadata, 'HttpPutResponseHopLimit') === 1, template, 'answers them over more than one hop'),
+        ...unless(valueAt(data, 'KeyName') === undefined, template, 'has a key pair'),
+        ...unless(!isPublic, template, 'has a public address'),
+        ...unless(
+          groups.length > 0 && groups.every((group) => group?.type === 'AWS::EC2::SecurityGroup'),
+          template,
+          'is in no security group of these templates',
+        ),
+      ];
+    }),
+
+  'instances are Graviton, with an image for it': (stage) =>
+    stage.fleets.flatMap(({ template }) => {
+      const data = template.properties.LaunchTemplateData;
+      const type = textOf(valueAt(data, 'InstanceType'));
+      return [
+        ...unless(GRAVITON.test(type), template, `has instances of type ${type}`),
+        ...unless(
+          isKnownImage(stage, template, valueAt(data, 'ImageId')),
+          template,
+          'has an image that is not Amazon Linux 2023 for arm64',
+        ),
+      ];
+    }),
+
+  'a group runs the newest version of the launch template of its fleet': (stage) =>
+    groupsOf(stage).flatMap((group) => {
+      const launched = launchedBy(group);
+      const template = stage.referred(group.stack, valueAt(launched, 'LaunchTemplateId'));
+      const version = stage.reference(group.stack, valueAt(launched, 'Version'));
+      return [
+        ...unless(template?.type === 'AWS::EC2::LaunchTemplate', group, 'has no launch template of these templates'),
+        ...unless(
+          version?.id === template?.id && version?.attribute === 'LatestVersionNumber',
+          group,
+          'does not follow its launch template',
+        ),
+      ];
+    }),
+
+  'a group has the size that its fleet is told, and keeps what a backlog asked for': (stage) =>
+    stage.fleets.flatMap((fleet) => {
+      const group = groupOf(stage, fleet);
+      if (group === undefined) return [found(fleet.template, 'is of no group')];
+      const { MinSize: minimum, MaxSize: maximum, DesiredCapacity: desired } = group.properties;
+      const { FLEET_MINIMUM, FLEET_MAXIMUM } = fleet.variables;
+      return [
+        ...unless(
+          minimum === FLEET_MINIMUM && maximum === FLEET_MAXIMUM,
+          group,
+          `has ${String(minimum)} to ${String(maximum)} instances, and its worker is told otherwise`,
+        ),
+        ...unless(Number(maximum) >= Math.max(1, Number(minimum)), group, `has at most ${String(maximum)} instances`),
+        ...unless(desired === undefined, group, 'would undo at every deploy what a backlog asked for'),
+      ];
+    }),
+
+  'a group is replaced one instance after another, new before old': (stage) =>
+    groupsOf(stage).flatMap((group) => {
+      const refresh = valueAt(stage.attribute(group, 'UpdatePolicy'), 'AutoScalingInstanceRefresh');
+      const preferences = valueAt(refresh, 'Preferences');
+      const isGood =
+        valueAt(refresh, 'Strategy') === 'Rolling' &&
+        valueAt(preferences, 'MinHealthyPercentage') === 100 &&
+        Number(valueAt(preferences, 'MaxHealthyPercentage')) > 100;
+      const { DefaultInstanceWarmup: warmUp, HealthCheckType: check } = group.properties;
+      return [
+        ...unless(isGood, group, 'stops instances before others work'),
+        ...unless(Number(warmUp) >= WARM_UP_MIN_SECONDS, group, 'counts on an instance before it works'),
+        ...unless(check === 'EC2', group, 'does not look at the health of its instances'),
+      ];
+    }),
+
+  'a group waits for the word of a worker that comes and of one that leaves': (stage) =>
+    stage.fleets.flatMap((fleet) => {
+      const group = groupOf(stage, fleet);
+      const hooks = listOf(group?.properties.LifecycleHookSpecificationList);
+      const { FLEET_GROUP, FLEET_LAUNCH_HOOK, FLEET_TERMINATION_HOOK, DRAIN_SECONDS } = fleet.variables;
+      const hookOf = (transition: string, name: unknown, result: string) =>
+        hooks.find(
+          (hook) =>
+            valueAt(hook, 'LifecycleTransition') === `autoscaling:EC2_INSTANCE_${transition}` &&
+            valueAt(hook, 'LifecycleHookName') === name &&
+            valueAt(hook, 'DefaultResult') === result,
+        );
+      const leaving = hookOf('TERMINATING', FLEET_TERMINATION_HOOK, 'CONTINUE');
+      const waits = Number(valueAt(leaving, 'HeartbeatTimeout'));
+      const coming = hookOf('LAUNCHING', FLEET_LAUNCH_HOOK, 'ABANDON');
+      return [
+        ...unless(coming !== undefined, fleet.template, 'counts instances whose worker cannot work'),
+        ...unless(waits > Number(DRAIN_SECONDS), fleet.template, `waits for ${waits} s for a drain`),
+        ...unless(group?.properties.AutoScalingGroupName === FLEET_GROUP, fleet.template, 'is told of another group'),
+      ];
+    }),
+
+  'a group tells CloudWatch its sizes, every minute': (stage) =>
+    groupsOf(stage).flatMap((group) =>
+      unless(
+        JSON.stringify(group.properties.MetricsCollection) === '[{"Granularity":"1Minute"}]',
+        group,
+        'does not tell its sizes',
+      ),
+    ),
+} satisfies Record<string, Rule>;
+
+export function groupsOf(stage: Stage): Resource[] {
+  return stage.of('AWS::AutoScaling::AutoScalingGroup');
+}
+
+export function groupOf(stage: Stage, fleet: Fleet): Resource | undefined {
+  return groupsOf(stage).find(
+    (group) => stage.referred(group.stack, valueAt(launchedBy(group), 'LaunchTemplateId')) === fleet.template,
+  );
+}
+
+/** With Spot or without. */
+function launchedBy({ properties }: Resource): unknown {
+  const mixed = valueAt(properties.MixedInstancesPolicy, 'LaunchTemplate', 'LaunchTemplateSpecification');
+  return properties.LaunchTemplate ?? mixed;
+}
+
+function roleOf(stage: Stage, { template }: Fleet): Resource | undefined {
+  const arn = valueAt(template.properties.LaunchTemplateData, 'IamInstanceProfile', 'Arn');
+  const profile = stage.referred(template.stack, arn);
+  const roles = listOf(profile?.properties.Roles);
+  return profile === undefined || roles.length !== 1 ? undefined : stage.referred(profile.stack, roles[0]);
+}
+
+function policiesOf(stage: Stage, role: Resource): Resource[] {
+  return stage
+    .of('AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy')
+    .filter(({ stack, properties }) => listOf(properties.Roles).some((each) => stage.referred(stack, each) === role));
+}
+
+function belongingsOf(stage: Stage, fleet: Fleet): Belongings {
+  const { stack } = fleet.template;
+  const { variables } = fleet;
+  const queue = stage.referred(stack, variables.QUEUE_URL);
+  return {
+    queue,
+    deadLetterQueue: stage.referred(stack, variables.DEAD_LETTER_QUEUE_URL),
+    queueKey: queue === undefined ? undefined : stage.referred(queue.stack, queue.properties.KmsMasterKeyId),
+    logGroup: stage
+      .of('AWS::Logs::LogGroup')
+      .find(({ properties }) => properties.LogGroupName === variables.FLEET_LOG_GROUP),
+    group: groupOf(stage, fleet),
+    bundle: `:::${textOf(variables.FLEET_BUNDLE_BUCKET)}/${textOf(variables.FLEET_BUNDLE_KEY)}`,
+    login: loginOf(stage, fleet),
+    hooks: `:autoScalingGroupName/${textOf(variables.FLEET_GROUP)}`,
+  };
+}
+
+/** As the database tells it from others of its name, and as whom the worker is told to log in. */
+function loginOf(stage: Stage, { template, variables }: Fleet): string {
+  const host = stage.referred(template.stack, variables.PGHOST);
+  return `:dbuser:${host?.id}.DbiResourceId/${textOf(variables.PGUSER)}`;
+}
+
+/** The name of what a statement is about, as far as it is the worker's own; otherwise how the template says it. */
+function belonging(stage: Stage, policy: Resource, on: unknown, belongings: Belongings): string {
+  const resource = stage.referred(policy.stack, on);
+  const text = namedIn(stage, policy.stack, on);
+  const own = Object.entries(belongings).find(([, each]) =>
+    typeof each === 'string' ? text.endsWith(each) : each !== undefined && each === resource,
+  );
+  return own?.[0] ?? (resource === undefined ? text : `${resource.stack}/${resource.id}`);
+}
+
+/** A text whose references to attributes are named: `<resource>.<attribute>`, through exports too. */
+function namedIn(stage: Stage, stack: string, value: unknown): string {
+  const join = valueAt(value, 'Fn::Join');
+  const reference = stage.reference(stack, value);
+  if (reference?.attribute !== undefined) return `${reference.id}.${reference.attribute}`;
+  if (join === undefined) return textOf(value);
+  return listOf(valueAt(join, 1))
+    .map((part) => namedIn(stage, stack, part))
+    .join(String(valueAt(join, 0)));
+}
+
+function isKnownImage(stage: Stage, { stack }: Resource, image: unknown): boolean {
+  const id = valueAt(image, 'Ref');
+  const parameter = valueAt(stage.templates[stack], 'Parameters', String(id));
+  if (parameter !== undefined) return IMAGE_PARAMETER.test(String(valueAt(parameter, 'Default')));
+  // Pinned, by region.
+  return valueAt(image, 'Fn::FindInMap') !== undefined;
+}
