@@ -190,7 +190,7 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
     const user = Stack.of(this).formatArn({
       service: 'rds-db',
       resource: 'dbuser',
-      resourceName: `${this.#resourceId}/${WORKER_NAME}`,
+      resourceName: `${this.resourceId}/${WORKER_NAME}`,
       arnFormat: ArnFormat.COLON_RESOURCE_NAME,
     });
     return iam.Grant.addToPrincipal({ grantee, actions: ['rds-db:connect'], resourceArns: [user] });
@@ -207,10 +207,6 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
 
   /** What tells this database from another of its name: a restored one has another. */
   get resourceId(): string {
-    return this.#resourceId;
-  }
-
-  get #resourceId(): string {
     const { instanceResourceId } = this.instance;
     if (instanceResourceId === undefined) throw new Error(`${this.node.path}: the instance has no resource id`);
     return instanceResourceId;
