@@ -2,7 +2,7 @@
  * What a policy allows beyond exact actions, exact resources and named principals, each with its reason.
  *
  * The rule about policies (rules/policies.ts) permits what stands here and nothing else; an entry that matches nothing in
- * any stage fails. A stage is left out of the name of a stack, the hash out of a logical id; `<Name>` stands for one word,
+ * one of its stages fails. A stage is left out of the name of a stack, the hash out of a logical id; `<Name>` stands for one word,
  * such as the name of a worker, where one construct makes the same statement for each.
  */
 
@@ -12,6 +12,8 @@ export interface PermittedWildcard {
   readonly logicalId: string;
   /** What the rule says of the statement, word for word. */
   readonly problem: string;
+  /** Where it is not given, all. */
+  readonly stages?: readonly string[];
   readonly reason: string;
 }
 
@@ -39,6 +41,14 @@ export const permittedWildcards: readonly PermittedWildcard[] = [
     problem:
       'allows it on arn:<{"Ref":"AWS::Partition"}>:autoscaling:<{"Ref":"AWS::Region"}>:<{"Ref":"AWS::AccountId"}>:autoScalingGroup:*:autoScalingGroupName/sluice-<Stage>-<Name>',
     reason: 'AWS gives every group an id that stands before its name; the name, which nothing else has, is exact',
+  },
+  {
+    stack: 'data',
+    logicalId: 'StoreMonitoringRole',
+    problem:
+      'allows it on arn:<{"Ref":"AWS::Partition"}>:logs:<{"Ref":"AWS::Region"}>:<{"Ref":"AWS::AccountId"}>:log-group:RDSOSMetrics:log-stream:*',
+    stages: ['prod'],
+    reason: 'RDS names the streams of its own log group, one for each database',
   },
   {
     stack: 'schema',
