@@ -92,9 +92,22 @@ function readAssembly(folder: string): Synthesized {
   return { templates, resources, missing, files };
 }
 
-/** Every value in `root`, `root` first, with the key it stands under. */
-export function* valuesIn(root: unknown, key = ''): Generator<{ readonly key: string; readonly value: unknown }> {
-  yield { key, value: root };
-  if (typeof root !== 'object' || root === null) return;
-  for (const [name, value] of Object.entries(root)) yield* valuesIn(value, Array.isArray(root) ? key : name);
+/** A value, and the key that it stands under; elements of a list stand under that of the list. */
+export interface Within {
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/** Every value in `root`, `root` first. */
+export function valuesIn(root: unknown, key = ''): readonly Within[] {
+  const values: Within[] = [];
+  collect(root, key, values);
+  return values;
+}
+
+function collect(value: unknown, key: string, values: Within[]): void {
+  values.push({ key, value });
+  if (typeof value !== 'object' || value === null) return;
+  const isList = Array.isArray(value);
+  for (const name of Object.keys(value)) collect(Reflect.get(value, name), isList ? key : name, values);
 }
