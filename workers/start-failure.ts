@@ -10,10 +10,11 @@ import { MigrationError, SchemaTooOldError } from './store/schema.ts';
 
 /**
  * SQLSTATE: connection (08), conflict (40), resources (53) and operator (57: starting, stopping); a lock that others
- * hold; a server that became read-only, since a failover is under way.
+ * hold; a server that became read-only, since a failover is under way; a login that was refused without a look at the
+ * password (28000), as RDS does with good tokens while what checks them is busy.
  */
 const MENDING_CLASSES = ['08', '40', '53', '57'];
-const MENDING_STATES = ['55P03', '25006'];
+const MENDING_STATES = ['55P03', '25006', '28000'];
 /** The system's words for a network or a server that is not there, or not there yet. */
 const NETWORK_CODE = /^(E(CONN|HOST|NET|PIPE|TIMEDOUT|AI_AGAIN)|ENOTFOUND)/;
 /** pg gives these no code. */

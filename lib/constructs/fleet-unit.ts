@@ -15,7 +15,7 @@
  * executable, which V8 compiles into; a worker whose database is away fails seldom enough never to meet the limit.
  */
 import { STOP_MARGIN_SECONDS } from './leave-limits.ts';
-import { LOG_UNIT_LINES, LOG_UNIT_ORDER } from './log-agent.ts';
+import { LOG_UNIT_LINES, LOG_UNIT_ORDER, WORKER_LOG_FILE } from './log-agent.ts';
 
 /** A worker waits 300 s each for its queue, its database and a first write before it gives up by itself. */
 const START_MAX_SECONDS = 960;
@@ -103,6 +103,7 @@ export function giveUpScript(): string {
 #!/bin/bash
 # Takes this instance out of its group. Whatever of it fails, the machine powers off, and the group replaces it.
 journalctl --unit=sluice-worker.service --lines=${LAST_LINES} --no-pager > /dev/console || true
+tail --lines=${LAST_LINES} ${WORKER_LOG_FILE} > /dev/console || true
 metadata() { curl --silent --fail --max-time 2 "$@"; }
 service=http://169.254.169.254/latest
 token=$(metadata --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$service/api/token")

@@ -5,7 +5,7 @@
  *   migration files ──digest──▶ property of the resource ──changed──▶ function in the network ──owner──▶ database
  *
  * Holds always: a deployment without a new migration calls nothing, and one to another database migrates that; the function
- * can read one secret and write one log group, and its own code can do nothing else in AWS. Nobody but CloudFormation calls
+ * can log in as one owner and write one log group, and its own code can do nothing else in AWS. Nobody but CloudFormation calls
  * it, with the rights of whoever deploys.
  *
  * Reserved concurrency is left out on purpose: the lock in the database lets one at a time through, and an account with the
@@ -99,9 +99,9 @@ export class MigrationStep extends Construct implements ec2.IConnectable {
   #functionRole(props: WholeProps): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
-      description: "Migration step: the database's owner secret and its own log",
+      description: "Migration step: the database's owner and its own log",
     });
-    props.store.grantReadSecret(role);
+    props.store.grantConnectAsOwner(role);
     props.log.grantWrite(role);
     const networkInterfaces = [
       'ec2:AssignPrivateIpAddresses',

@@ -151,7 +151,7 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
   readonly secretArn: string;
   /** What a worker reads to connect; whoever has it needs `grantConnect` as well. */
   readonly environment: Readonly<Record<string, string>>;
-  /** What the migration step reads to connect; whoever has it needs `grantReadSecret` as well. */
+  /** What the migration step reads to connect; whoever has it needs `grantConnectAsOwner` as well. */
   readonly ownerEnvironment: Readonly<Record<string, string>>;
   readonly #instanceIdentifier: string;
 
@@ -187,10 +187,20 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
 
   /** Lets `grantee` log in as `sluice_worker`, and as nobody else. */
   grantConnect(grantee: iam.IGrantable): iam.Grant {
+    return this.#grantLogin(grantee, WORKER_NAME);
+  }
+
+  /** Lets `grantee` log in as the owner, with the password that it reads and with tokens. */
+  grantConnectAsOwner(grantee: iam.IGrantable): void {
+    this.grantReadSecret(grantee);
+    this.#grantLogin(grantee, OWNER_NAME);
+  }
+
+  #grantLogin(grantee: iam.IGrantable, userName: string): iam.Grant {
     const user = Stack.of(this).formatArn({
       service: 'rds-db',
       resource: 'dbuser',
-      resourceName: `${this.resourceId}/${WORKER_NAME}`,
+      resourceName: `${this.resourceId}/${userName}`,
       arnFormat: ArnFormat.COLON_RESOURCE_NAME,
     });
     return iam.Grant.addToPrincipal({ grantee, actions: ['rds-db:connect'], resourceArns: [user] });
@@ -327,7 +337,11 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
   }
 }
 
-/** What AWS's own policy for it allows, for the one group and not for all whose names begin alike. */
+/**
+ * What AWS's own policy for it allows, for the one group and not for all whose names begin alike.
+ *
+ * CloudWatch Logs asks for the rights to a group by its name with or without `:*` or `:log-stream:` behind it, by the action.
+ */
 function monitoringStatements(stack: Stack): iam.PolicyStatement[] {
   const group = stack.formatArn({
     service: 'logs',
@@ -336,10 +350,13 @@ function monitoringStatements(stack: Stack): iam.PolicyStatement[] {
     arnFormat: ArnFormat.COLON_RESOURCE_NAME,
   });
   return [
-    new iam.PolicyStatement({ actions: ['logs:CreateLogGroup', 'logs:PutRetentionPolicy'], resources: [group] }),
+    new iam.PolicyStatement({
+      actions: ['logs:CreateLogGroup', 'logs:PutRetentionPolicy'],
+      resources: [group, `${group}:*`],
+    }),
     new iam.PolicyStatement({
       actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:GetLogEvents', 'logs:PutLogEvents'],
-      resources: [`${group}:log-stream:*`],
+      resources: [`${group}:*`],
     }),
   ];
 }

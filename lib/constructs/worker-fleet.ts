@@ -244,6 +244,8 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     const securityGroup = this.#securityGroup(props);
     this.connections = securityGroup.connections;
     this.autoScalingGroup = this.#group(props, this.#launchTemplate(props, bundle, securityGroup));
+    // The way to the database is there before the first instance, and as long as the last one drains.
+    this.autoScalingGroup.node.addDependency(securityGroup);
     this.backlogPerInstance = scaleOnBacklog(this, {
       autoScalingGroup: this.autoScalingGroup,
       queue: props.workQueue.queue,

@@ -14,6 +14,7 @@ describe('trying again helps', () => {
     ['too many connections', pgError('53300')],
     ['a failover', pgError('25006')],
     ['a lock that others hold', pgError('55P03')],
+    ['a token that RDS refuses while its logins are busy', pgError('28000')],
     ['throttling', awsError('ThrottlingException', 400)],
     ['a service that fails', awsError('InternalError', 500)],
     ['a service that is busy', awsError('TooManyRequests', 429)],
@@ -33,7 +34,6 @@ describe('trying again helps', () => {
 describe('trying again does not help', () => {
   test.each([
     ['a wrong password', pgError('28P01')],
-    ['a user who may not connect', pgError('28000')],
     ['a database that does not exist', pgError('3D000')],
     ['a right that is missing', pgError('42501')],
     ['a migration that is wrong', new MigrationError('wrong', { cause: pgError('42601') })],

@@ -1,7 +1,7 @@
 /** What the migration step is told by its environment. The construct that makes the function writes it. */
 import { z } from 'zod';
 import type { Database } from '../store/connection.ts';
-import { masterPassword } from './master-secret.ts';
+import { ownerPassword } from './owner-password.ts';
 
 const environmentSchema = z.object({
   AWS_REGION: z.string().min(1).optional(),
@@ -27,13 +27,14 @@ export function readMigrationConfiguration(environment: NodeJS.ProcessEnv): Data
       'cannot migrate: the environment names no database; set PGHOST and DATABASE_SECRET_ARN, or DATABASE_URL',
     );
   }
+  const login = { host, port: values.PGPORT, user: values.PGUSER, region: values.AWS_REGION };
   return {
     name: 'host',
     host,
     port: values.PGPORT,
     database: values.PGDATABASE,
     user: values.PGUSER,
-    password: masterPassword(secretArn, values.AWS_REGION),
+    password: ownerPassword({ ...login, secretArn }),
     certificateFile: undefined,
   };
 }

@@ -10,6 +10,7 @@
  * out their connection is closed, so that no lock outlives the answer for long; a call that comes again finds nothing to do.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DatabaseError } from 'pg';
 import { pino } from 'pino';
 import { mends } from '../start-failure.ts';
 import { migrate } from '../store/migrate.ts';
@@ -26,6 +27,8 @@ const ANSWER_MS = 40_000;
 /** A database that was just made, or fails over, is back within this. */
 const RETRY_MS_MAX = 120_000;
 const RETRY_PAUSE_MS = 2_000;
+/** SQLSTATE */
+const INVALID_PASSWORD = '28P01';
 
 const log = pino({ base: { step: 'migration' } }, pino.destination({ fd: 1, sync: true }));
 
@@ -71,9 +74,14 @@ async function migratedWhenReached(signal: AbortSignal): Promise<string[]> {
     try {
       return await migrate(database, signal);
     } catch (error) {
-      if (signal.aborted || !mends(error) || performance.now() > giveUpAtMs) throw error;
+      if (signal.aborted || !isWorthAnother(error) || performance.now() > giveUpAtMs) throw error;
       log.warn({ err: error }, 'cannot migrate yet, trying again');
       await sleep(RETRY_PAUSE_MS);
     }
   }
+}
+
+/** A wrong password, too: that of the secret may have been rotated since it was read, and a token is asked for next. */
+function isWorthAnother(error: unknown): boolean {
+  return mends(error) || (error instanceof DatabaseError && error.code === INVALID_PASSWORD);
 }

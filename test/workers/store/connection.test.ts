@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { portOf } from '../../../local/machine/ports.ts';
-import { masterPassword } from '../../../workers/migration/master-secret.ts';
+import { ownerPassword } from '../../../workers/migration/owner-password.ts';
 import { connectionFor, openPool } from '../../../workers/store/connection.ts';
 import { setEnvironment } from '../../environment.ts';
 import { afterwards } from '../../local/machine/machine.ts';
@@ -50,10 +50,16 @@ describe('the connection to a host', () => {
     });
   });
 
-  test('asks for the password at every connect, so that a rotation is followed', async () => {
+  test('of the owner is by the password of the moment, which RDS rotates, and in between by a token', async () => {
     const manager = await secretsManager();
     const { hostname, port, password } = new URL(postgres.url);
-    const ask = masterPassword('arn:aws:secretsmanager:eu-central-1:000000000000:secret:master', 'eu-central-1');
+    const secretArn = 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:master';
+    const given: string[] = [];
+    const owner = ownerPassword({ secretArn, host: host.host, port: 5432, user: 'sluice', region: 'eu-central-1' });
+    const ask = async () => {
+      given.push(await owner());
+      return given.at(-1)!;
+    };
     // The embedded server has no TLS.
     const config = {
       ...connectionFor({ ...host, user: 'sluice', password: ask }),
@@ -72,9 +78,15 @@ describe('the connection to a host', () => {
     };
     manager.password = 'that of before the rotation';
     await expect(connect()).rejects.toMatchObject({ code: '28P01' });
+    await expect(connect()).rejects.toMatchObject({ code: '28P01' });
     manager.password = decodeURIComponent(password);
     expect(await connect()).toEqual([{ current_user: 'sluice' }]);
     expect(manager.asked).toBe(2);
+    expect(given).toEqual([
+      'that of before the rotation',
+      expect.stringMatching(/^db\.example\.test:5432\/\?Action=connect&DBUser=sluice&.*X-Amz-Signature=/),
+      manager.password,
+    ]);
   });
 
   test('needs certificates that can be read', () => {
