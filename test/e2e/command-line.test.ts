@@ -157,6 +157,7 @@ describe('the command line', () => {
     [['add', 'worker', 'orders']],
     [['add', 'worker', 'database']],
     [['add', 'worker', 'orders-dlq']],
+    [['add', 'worker', 'constructor']],
     [['add', 'worker', 'a'.repeat(41)]],
   ])('refuses %j with status 2', async (args) => {
     const { status, stderr } = await sluice(args, await temporaryFolder());
