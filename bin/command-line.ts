@@ -4,6 +4,7 @@
  */
 import { type Command, CommanderError, InvalidArgumentError } from 'commander';
 import { wrapped } from '../local/eighty-columns.ts';
+import { Interrupted } from '../local/interrupted.ts';
 import { RetailFileError } from '../producer/retail-file-error.ts';
 
 export const EXIT_DONE = 0;
@@ -79,7 +80,8 @@ function withSubcommands(command: Command): Command[] {
 function exitStatusOf(error: unknown, command: Command, whenInterrupted: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_BAD_INPUT;
   if (error instanceof Error && error.name === 'AbortError') {
-    console.error(forReader(`${command.name()}: ${whenInterrupted}`));
+    const told = error instanceof Interrupted ? error.message : whenInterrupted;
+    console.error(forReader(`${command.name()}: ${told}`));
     return EXIT_INTERRUPTED;
   }
   const { verbose = false } = command.opts<{ verbose?: boolean }>();

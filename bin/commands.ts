@@ -24,7 +24,7 @@ Exit status:
        or was received too often
   2    the command or its input file is wrong; nothing was sent
   3    could not run, or not to the end: a port, a server, the network
-  130  interrupted`;
+  130  interrupted before the end`;
 
 const program = new Command('sluice')
   .description('Runs the synthesized app on this machine, and sends orders to it, here or on AWS.')

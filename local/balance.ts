@@ -156,10 +156,10 @@ export function isComplete(balances: readonly QueueBalance[]): boolean {
 }
 
 /** Where the rows of each worker are. */
-const STORED_ROWS: Readonly<Record<string, string>> = {
-  orders: 'select order_id as key, count(*)::integer as times from orders group by order_id',
-  ledger: 'select order_id as key, count(*)::integer as times from ledger_entries group by order_id',
-};
+const STORED_ROWS: ReadonlyMap<string, string> = new Map([
+  ['orders', 'select order_id as key, count(*)::integer as times from orders group by order_id'],
+  ['ledger', 'select order_id as key, count(*)::integer as times from ledger_entries group by order_id'],
+]);
 /**
  * Of a worker whose tables are not named above, the inbox is believed: its keys commit with the rows. What its key is only
  * the worker knows, so its messages are found by their ids, and one whose key was there already is not found.
@@ -169,12 +169,12 @@ const STORED_MESSAGES =
 
 /** Whether the tables tell of every message of a worker, of one whose key was there already too. */
 export function tellsEveryMessage(worker: string): boolean {
-  return STORED_ROWS[worker] !== undefined;
+  return STORED_ROWS.has(worker);
 }
 
 /** How often each order is in the tables of a worker; by the message ids where it keeps no orders. */
 export async function storedTimes(pool: pg.Pool, worker: string): Promise<Map<string, number>> {
-  const rowsOf = STORED_ROWS[worker];
+  const rowsOf = STORED_ROWS.get(worker);
   const { rows } = await pool.query<{ key: string; times: number }>(
     rowsOf === undefined ? { text: STORED_MESSAGES, values: [worker] } : { text: rowsOf },
   );

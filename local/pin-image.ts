@@ -6,7 +6,7 @@
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { GetParameterCommand, ParameterNotFound, SSMClient, SSMServiceException } from '@aws-sdk/client-ssm';
 import type { z } from 'zod';
 import type { Stage } from '../lib/config.ts';
 import { IMAGE_PARAMETER } from '../lib/constructs/image-parameter.ts';
@@ -50,14 +50,15 @@ async function newestImage(wanted: string | undefined): Promise<{ region: string
       throwOnRequestTimeout: true,
     },
   });
+  let region: string | undefined;
   try {
-    const region = known(regionSchema, await client.config.region());
+    region = known(regionSchema, await client.config.region());
     const { Parameter: parameter } = await client.send(new GetParameterCommand({ Name: IMAGE_PARAMETER }));
     return { region, imageId: known(imageIdSchema, parameter?.Value) };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
     throw new Error(
-      `cannot ask AWS for the newest image, so lib/images.json is as it was: ${reason}. Name a region with --region, and have credentials that may call ssm:GetParameter.`,
+      `cannot ask AWS for the newest image, so lib/images.json is as it was: ${reason}. ${adviceFor(cause, region, wanted)}`,
       { cause },
     );
   } finally {
@@ -65,10 +66,27 @@ async function newestImage(wanted: string | undefined): Promise<{ region: string
   }
 }
 
+/** @param region undefined where there was none to ask in. */
+function adviceFor(cause: unknown, region: string | undefined, wanted: string | undefined): string {
+  if (region === undefined) return `Name ${wanted === undefined ? 'a' : 'another'} region with --region.`;
+  const named = cause instanceof Error ? cause.name : '';
+  if (named === 'CredentialsProviderError') {
+    return 'Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of somebody who may call ssm:GetParameter.';
+  }
+  if (cause instanceof UnusableValueError || cause instanceof ParameterNotFound) {
+    return `Name another region than ${region} with --region.`;
+  }
+  if (cause instanceof SSMServiceException) return 'Have credentials that are valid and may call ssm:GetParameter.';
+  return `Check that there is a region ${region}, and a way to it.`;
+}
+
+/** It is not what it has to be. */
+class UnusableValueError extends Error {}
+
 function known(schema: z.ZodString, value: unknown): string {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new Error(`${JSON.stringify(value)} is not ${result.error.issues[0]!.message}`);
+  throw new UnusableValueError(`${JSON.stringify(value)} is not ${result.error.issues[0]!.message}`);
 }
 
 /** Sorted, so that a commit shows what changed and nothing else. A file that is half written would end every synthesis. */

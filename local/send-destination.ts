@@ -52,18 +52,30 @@ export async function checkSettings({ config }: SQSClient): Promise<void> {
   });
 }
 
-export async function urlOf(client: SQSClient, queueName: string): Promise<string> {
+/** @throws Error in one sentence; AbortError when the signal came before the answer. */
+export async function urlOf({ client, journal }: Destination, queueName: string, signal: AbortSignal): Promise<string> {
   try {
-    const { QueueUrl: url } = await client.send(new GetQueueUrlCommand({ QueueName: queueName }));
+    const { QueueUrl: url } = await client.send(new GetQueueUrlCommand({ QueueName: queueName }), {
+      abortSignal: signal,
+    });
     if (url !== undefined) return url;
   } catch (error) {
-    const advice =
-      error instanceof QueueDoesNotExist
-        ? 'Deploy the stage first, or name another with --stage.'
-        : 'Check region and credentials of the AWS SDK; for the run on this machine add --local.';
+    if (signal.aborted) throw error;
+    const advice = adviceFor(error, journal !== undefined);
     throw new Error(`cannot find the queue ${queueName} (${reasonOf(error)}). ${advice}`, { cause: error });
   }
   throw new Error(`cannot find the queue ${queueName}: SQS gave no address for it`);
+}
+
+function adviceFor(error: unknown, local: boolean): string {
+  if (error instanceof QueueDoesNotExist) {
+    return local
+      ? 'The run was started before it had this queue; end it and start another with npm start.'
+      : 'Deploy the stage first, or name another with --stage.';
+  }
+  return local
+    ? 'Look at the terminal of the run on this machine; if it does not go on, end it and start another with npm start.'
+    : 'Check region and credentials of the AWS SDK; for the run on this machine add --local.';
 }
 
 function reasonOf(error: unknown): string {

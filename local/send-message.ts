@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { Interrupted } from './interrupted.ts';
 import { checkSettings, openDestination, type SendingTo, urlOf } from './send-destination.ts';
 
 export interface SendMessageOptions extends SendingTo {
@@ -24,17 +25,24 @@ export function envelopeOf(schema: string, payload: unknown): string {
   return JSON.stringify({ schema, version: 1, payload });
 }
 
-/** @throws Error in one sentence when it was not accepted. */
+/** @throws Error in one sentence when it was not accepted; Interrupted when nobody knows whether it was. */
 export async function sendMessage(options: SendMessageOptions): Promise<void> {
   const { queue, fifo, body, group, signal } = options;
-  const { client, stage, journal } = openDestination(options);
+  const destination = openDestination(options);
+  const { client, stage, journal } = destination;
   try {
     if (journal === undefined) await checkSettings(client);
-    const queueUrl = await urlOf(client, `sluice-${stage}-${queue}${fifo ? '.fifo' : ''}`);
+    const queueUrl = await urlOf(destination, `sluice-${stage}-${queue}${fifo ? '.fifo' : ''}`, signal);
     const place = fifo ? { MessageGroupId: group, MessageDeduplicationId: randomUUID() } : {};
+    signal.throwIfAborted();
     const command = new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body, ...place });
     const { MessageId: messageId } = await client.send(command, { abortSignal: signal }).catch((error: Error) => {
-      if (signal.aborted) throw error;
+      if (signal.aborted) {
+        throw new Interrupted(
+          `interrupted before SQS had answered, so the message to ${queue} may have been sent; look there before you send it again`,
+          { cause: error },
+        );
+      }
       throw new Error(`${queue} did not take the message (${error.message || error.name})`, { cause: error });
     });
     if (messageId === undefined) throw new Error(`${queue} did not take the message: SQS gave no id for it`);

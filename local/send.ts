@@ -19,15 +19,16 @@ export interface SendCommandOptions extends SendingTo {
 
 /** @throws Error in one sentence; RetailFileError when the file is at fault and nothing was sent. */
 export async function send(options: SendCommandOptions): Promise<SendSummary> {
-  const { client, stage, journal } = openDestination(options);
+  const destination = openDestination(options);
+  const { client, stage, journal } = destination;
   try {
     // Known before the file is read rather than after it.
     if (journal === undefined) await checkSettings(client);
     const plan = await survey(options);
     const messagesTotal = plan.messages.orders + plan.messages.ledger;
     const queueUrls = {
-      orders: await urlOf(client, `sluice-${stage}-orders`),
-      ledger: await urlOf(client, `sluice-${stage}-ledger.fifo`),
+      orders: await urlOf(destination, `sluice-${stage}-orders`, options.signal),
+      ledger: await urlOf(destination, `sluice-${stage}-ledger.fifo`, options.signal),
     };
     const progress = showProgress({
       title: 'sending',

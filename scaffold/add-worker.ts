@@ -4,8 +4,9 @@
  *   is it a tree, and clean? → the files of the sample worker, renamed → one line in lib/workloads.ts
  *   → biome formats → every stage still valid? → the templates' snapshots, and what a stage costs in its document
  *
- * Holds always: all of it is written or nothing is; no file that was there is overwritten, and those that are
- * edited are put back when anything fails. Everything else in the tree follows from the list of workloads.
+ * Holds always: all of it is written or nothing is, except when it is killed (SIGKILL), of which written-paths.ts tells
+ * how to take it back; no file that was there is overwritten, and those that are edited are put back when anything
+ * fails. Everything else in the tree follows from the list of workloads.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,17 +14,14 @@ import { fileURLToPath } from 'node:url';
 import { workerEntry } from '../lib/workloads.ts';
 import { lastLines, runTool, type ToolEnd } from './tools.ts';
 import { TreeChange } from './tree-change.ts';
-import { folderProblem, renamed, snakeCase } from './worker-names.ts';
+import { folderProblem, renamed } from './worker-names.ts';
+import { MIGRATIONS_FOLDER, SNAPSHOT_FILE, STAGES_FILE, snakeCase, WORKLOADS_FILE } from './written-paths.ts';
 
-const WORKLOADS_FILE = 'lib/workloads.ts';
 /** What follows the last workload of the list. */
 const LIST_END = '} as const satisfies Record<string, Workload>;';
-const MIGRATIONS_FOLDER = 'workers/store/migrations';
 const SNAPSHOT_TEST = 'test/lib/app.test.ts';
 const SNAPSHOT_TEST_NAME = 'as it was last agreed';
-const SNAPSHOT_FILE = 'test/lib/__snapshots__/app.test.ts.snap';
 const STAGES_WRITER = 'test/lib/write-stage-documents.ts';
-const STAGES_FILE = 'docs/stages.md';
 const BIOME = 'node_modules/@biomejs/biome/bin/biome';
 const JEST = 'node_modules/jest/bin/jest.js';
 const MIGRATION_DIGITS = 3;

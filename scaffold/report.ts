@@ -21,7 +21,7 @@ export function nextSteps(name: string, fifo: boolean, snapshots: boolean): Next
   return [
     { what: 'Run its test', command: `npm test -- test/workers/${name}` },
     ...(snapshots
-      ? []
+      ? [{ what: 'See what becomes of the templates', command: 'git diff --patience' }]
       : [
           { what: 'Look at what becomes of the templates, and agree', command: 'npm test -- test/lib/app -u' },
           { what: 'Write down what it costs', command: 'npm run stages' },

@@ -74,8 +74,8 @@ describe('a worker that was added', () => {
       for (const name of ['return-labels', 'parcels']) {
         for (const stage of stageNames) expect(snapshots()).toContain(`"sluice-${stage}-${name}`);
       }
-      const tested = await jest('--ci', '-i', 'test/workers/return-labels', 'test/workers/parcels');
-      expect(tested).toEqual({ status: 0, output: expect.stringContaining('Test Suites: 2 passed') });
+      const tested = await jest('--ci', '-i', 'test/workers/return-labels', 'test/workers/parcels', 'test/lib/config');
+      expect(tested).toEqual({ status: 0, output: expect.stringContaining('Test Suites: 3 passed') });
     },
     TIMEOUT_MS,
   );

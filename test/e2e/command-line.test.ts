@@ -1,14 +1,18 @@
 /** What is wrong is told in one sentence, and the exit status says whose fault it was. */
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { workloadNames } from '../../lib/workloads.ts';
+import { announceLiveRun } from '../../local/live-run.ts';
 import { portOf } from '../../local/machine/ports.ts';
-import { afterwards, temporaryFolder } from '../local/machine/machine.ts';
-import { SLUICE, sluice } from './sluice.ts';
+import { createRunFolder } from '../../local/machine/run-folder.ts';
+import { afterwards, eventually, temporaryFolder } from '../local/machine/machine.ts';
+import { SLUICE, Sluice, sluice } from './sluice.ts';
 
 const HEADER = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
 
@@ -108,6 +112,59 @@ describe('what cannot run ends with status 3 and one sentence', () => {
   });
 });
 
+describe('Ctrl-C while SQS is silent', () => {
+  /** Answers who asks for the address of a queue, if at all, and nobody else. */
+  async function makeSilentSqs(answersAddress: boolean) {
+    const asked: string[] = [];
+    const server = createHttpServer((request, response) => {
+      const target = String(request.headers['x-amz-target']);
+      asked.push(target.replace('AmazonSQS.', ''));
+      if (!answersAddress || !target.endsWith('GetQueueUrl')) return;
+      response.setHeader('content-type', 'application/x-amz-json-1.0');
+      response.end(JSON.stringify({ QueueUrl: `http://${request.headers.host}/queue` }));
+    }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    afterwards(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { asked, sqsEndpoint: `http://127.0.0.1:${portOf(server)}` };
+  }
+
+  const oneMessage = ['--queue', 'orders', '--body', 'x'];
+  const file = fileURLToPath(new URL('../../data/orders-2011-08-12.csv', import.meta.url));
+  const nothing = /^sluice: interrupted; nothing was sent/;
+
+  test.each([
+    ['after a message went out says that it may have been sent', oneMessage, true, 'SendMessage', /may have been sent/],
+    ['before a message went out says that nothing was sent', oneMessage, false, 'GetQueueUrl', nothing],
+    ['before a file went out says that nothing was sent', [file], false, 'GetQueueUrl', nothing],
+  ])('%s', async (_, args, answersAddress, last, sentence) => {
+    const folder = await temporaryFolder();
+    const run = createRunFolder({ temporaryFolder: folder });
+    afterwards(() => run.close());
+    const { asked, sqsEndpoint } = await makeSilentSqs(answersAddress);
+    announceLiveRun(run.path, { stage: 'dev', region: 'us-east-1', sqsEndpoint });
+    const sending = new Sluice(['send', '--local', ...args], folder);
+    await eventually(`${last} among ${asked}`, () => asked.at(-1) === last);
+    sending.signal('SIGINT');
+    const { status, stderr } = await sending.ended;
+    expect({ status, stderr }).toEqual({ status: 130, stderr: expect.stringMatching(sentence) });
+  });
+
+  test('a run on this machine that has gone is not advised to be sent to with --local', async () => {
+    const folder = await temporaryFolder();
+    const run = createRunFolder({ temporaryFolder: folder });
+    afterwards(() => run.close());
+    announceLiveRun(run.path, { stage: 'dev', region: 'us-east-1', sqsEndpoint: 'http://127.0.0.1:1' });
+    const { status, stderr } = await sluice(['send', '--local', ...oneMessage], folder);
+    expect({ status, stderr }).toEqual({
+      status: 3,
+      stderr: expect.stringMatching(/\)\. Look at the terminal of the run/),
+    });
+  });
+});
+
 describe('the command line', () => {
   const commands = ['start', 'send', 'resources', 'image', 'add worker'];
   test.each(commands)('explains %s, with examples, in lines of 80 columns', async (command) => {
@@ -157,6 +214,7 @@ describe('the command line', () => {
     [['add', 'worker', 'orders']],
     [['add', 'worker', 'database']],
     [['add', 'worker', 'orders-dlq']],
+    [['add', 'worker', 'constructor']],
     [['add', 'worker', 'a'.repeat(41)]],
   ])('refuses %j with status 2', async (args) => {
     const { status, stderr } = await sluice(args, await temporaryFolder());

@@ -63,6 +63,8 @@ describe('a configuration that differs', () => {
     const { stage, ...candidate } = structuredClone(configurationOf('dev'));
     candidate.queues.ledger.visibilityTimeoutSeconds = 900;
     candidate.fleets.orders.maximum = 5;
+    // Large enough for that beside any number of workloads: the class of dev serves seven instances in all.
+    candidate.database.instanceClass = 'db.m7g.large';
     candidate.database.allocatedStorageGib = 40;
     candidate.queueRemovalPolicy = 'retain';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { isExact, type QueueEvidence, takeBalance } from '../../local/balance.ts';
+import { isExact, type QueueEvidence, takeBalance, tellsEveryMessage } from '../../local/balance.ts';
 
 const sent = (...orderIds: string[]) =>
   orderIds.map((orderId) => ({
@@ -40,6 +40,10 @@ const movedLetter = (orderId: string) => ({
 });
 
 describe('the balance', () => {
+  test('has tables of orders and ledger, and of no worker that is called as what every object has', () => {
+    expect(['orders', 'ledger', 'constructor'].map(tellsEveryMessage)).toEqual([true, true, false]);
+  });
+
   test('is exact when everything is stored once or rejected with a reason', () => {
     const balance = takeBalance({
       ...nothing,

@@ -81,7 +81,7 @@ describe('pinning a stage to an image', () => {
       'there is no such parameter',
       undefined,
       'eu-central-1',
-      /^cannot ask AWS for the newest image, so .*: there is none\. Name a region/,
+      /^cannot ask AWS for the newest image, so .*: there is none\. Name another region than eu-central-1 with/,
     ],
     [
       'what is there is no image',
@@ -89,13 +89,32 @@ describe('pinning a stage to an image', () => {
       'eu-central-1',
       /: "al2023" is not the id of an image such as ami-0123456789abcdef0\. Name/,
     ],
-    ['the region is none', NEWEST, 'Frankfurt', /: "Frankfurt" is not a region such as eu-central-1\. Name/],
+    [
+      'the region is none',
+      NEWEST,
+      'Frankfurt',
+      /: "Frankfurt" is not a region such as eu-central-1\. Name another region with/,
+    ],
   ])('changes nothing when %s', async (_, value, region, reason) => {
     await makeParameters(value);
     const { after, failure } = await pin('{}', { region });
     expect((failure as Error).message).toMatch(reason);
     expect(after).toBe('{}');
   });
+});
+
+test('who has no credentials is told so, and not to name the region that was given', async () => {
+  setEnvironment({
+    AWS_ACCESS_KEY_ID: '',
+    AWS_SECRET_ACCESS_KEY: '',
+    AWS_PROFILE: '',
+    AWS_CONFIG_FILE: '/nowhere',
+    AWS_SHARED_CREDENTIALS_FILE: '/nowhere',
+    // An instance's own credentials are asked for over the network.
+    AWS_EC2_METADATA_DISABLED: 'true',
+  });
+  const { failure } = await pin('{}');
+  expect((failure as Error).message).toMatch(/: Could not load credentials from any providers\. Set AWS_PROFILE, or /);
 });
 
 describe('the file of pinned images', () => {
