@@ -14,6 +14,7 @@ import { DatabaseError } from 'pg';
 import { pino } from 'pino';
 import { mends } from '../start-failure.ts';
 import { migrate } from '../store/migrate.ts';
+import { MigrationError } from '../store/schema.ts';
 import { readMigrationConfiguration } from './configuration.ts';
 import { type Answer, answer, eventSchema } from './event.ts';
 
@@ -52,14 +53,26 @@ async function migrated(invocation: Invocation): Promise<Answer> {
     return { Status: 'SUCCESS', migrations: await migratedWhenReached(end.signal) };
   } catch (error) {
     log.error({ err: error }, 'cannot migrate');
-    return { Status: 'FAILED', Reason: end.signal.aborted ? notThrough(leftMs) : reasonOf(error) };
+    return { Status: 'FAILED', Reason: end.signal.aborted ? notThrough(leftMs, error) : reasonOf(error) };
   } finally {
     clearTimeout(timer);
   }
 }
 
-function notThrough(leftMs: number): string {
-  return `the migrations were not through after ${Math.round(leftMs / 1000)} s, and were ended. Find in the log group of this function what they waited for; make them smaller, or run the slow part by hand before.`;
+/** What it was waiting for when its time was over. */
+function notThrough(leftMs: number, error: unknown): string {
+  const time = `${Math.round(leftMs / 1000)} s`;
+  const step = error instanceof MigrationError ? error.step : 'connecting';
+  switch (step) {
+    case 'connecting':
+      return `the database was not reached within ${time}: ${reasonOf(error)}`;
+    case 'asking':
+      return `the database did not say within ${time} what has run on it. Find in pg_locks who holds the table sluice_migrations.`;
+    case 'waiting for the lock':
+      return `another process was still migrating the database after ${time}. Find in pg_locks who holds its advisory lock; wait for its end, or end it, and deploy again.`;
+    case 'running':
+      return `the migrations were not through after ${time}, and were ended. Find in the log group of this function what they waited for; make them smaller, or run the slow part by hand before.`;
+  }
 }
 
 function reasonOf(error: unknown): string {
@@ -82,5 +95,6 @@ async function migratedWhenReached(signal: AbortSignal): Promise<string[]> {
 
 /** A wrong password, too: that of the secret may have been rotated since it was read, and a token is asked for next. */
 function isWorthAnother(error: unknown): boolean {
-  return mends(error) || (error instanceof DatabaseError && error.code === INVALID_PASSWORD);
+  const cause = error instanceof MigrationError ? error.cause : error;
+  return mends(cause) || (cause instanceof DatabaseError && cause.code === INVALID_PASSWORD);
 }

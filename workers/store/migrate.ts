@@ -3,10 +3,11 @@
  * under a lock, so that whoever comes second waits for the first. Only who owns the database can: the migration step of a
  * deployment, and the local run. A worker never does, see schema.ts.
  */
-import { runner } from 'node-pg-migrate';
+import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { connectionFor, type Database } from './connection.ts';
-import { MigrationError, migrationsFolder, missingMigrations } from './schema.ts';
+import { cannotMigrate, cannotReach } from './migration-failure.ts';
+import { type MigrationStep, migrationNames, migrationsFolder, missingMigrations } from './schema.ts';
 
 const CONNECT_MS_MAX = 5_000;
 /** A migration may rewrite a table, and the ones that wait for its lock wait as long. */
@@ -16,10 +17,13 @@ const FAREWELL_MS_MAX = 2_000;
 
 /** A migration that whoever ran it does not wait for any more ends within this, and its locks with it. */
 const ABANDONED_MS_MAX = 15_000;
+/** How the library says which file it runs. */
+const FILE_UNDER_WAY = /^### MIGRATION (\S+) \(UP\) ###$/;
 
 /**
  * @param signal ends it: its connection is closed, and what was not committed is not
  * @returns the names of the migrations that were run now.
+ * @throws MigrationError
  */
 export async function migrate(database: Database, signal?: AbortSignal): Promise<string[]> {
   const client = new pg.Client({
@@ -34,35 +38,54 @@ export async function migrate(database: Database, signal?: AbortSignal): Promise
   });
   // A connection that breaks is told by the query under way or the next; without a listener it would end the process.
   client.on('error', () => {});
-  await client.connect();
+  try {
+    await client.connect();
+  } catch (cause) {
+    throw cannotReach(client, cause);
+  }
   const end = () => client.connection.stream.destroy();
   signal?.addEventListener('abort', end, { once: true });
   try {
     signal?.throwIfAborted();
-    if ((await missingMigrations(client)).length === 0) return [];
+    return await migrateOver(client);
+  } finally {
+    signal?.removeEventListener('abort', end);
+    await ended(client);
+  }
+}
+
+async function migrateOver(client: pg.Client): Promise<string[]> {
+  let step: MigrationStep = 'asking';
+  let file: string | undefined;
+  let isFirst = false;
+  try {
+    const missing = await missingMigrations(client);
+    if (missing.length === 0) return [];
+    isFirst = missing.length === migrationNames().length;
     await noticeAbandonment(client);
+    step = 'waiting for the lock';
+    // The library's own lock, taken here to tell the wait for it from the work. It goes with the connection.
+    await client.query(`select pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`);
+    step = 'running';
     const run = await runner({
       dbClient: client,
       dir: migrationsFolder(),
       direction: 'up',
       migrationsTable: 'sluice_migrations',
       checkOrder: true,
-      advisoryLockMode: 'wait',
+      noLock: true,
       singleTransaction: true,
-      logger: { info: () => {}, warn: () => {}, error: () => {} },
+      logger: {
+        info: (line) => {
+          file = FILE_UNDER_WAY.exec(line)?.[1] ?? file;
+        },
+        warn: () => {},
+        error: () => {},
+      },
     });
     return run.map(({ name }) => name);
-  } catch (error) {
-    const where = `database ${client.database} as user ${client.user}`;
-    // The library puts a stack into its message; the sentence is its first line.
-    const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
-    throw new MigrationError(
-      `cannot migrate the ${where}: ${reason}. Name an empty database that this user owns, or one that Sluice has migrated.`,
-      { cause: error },
-    );
-  } finally {
-    signal?.removeEventListener('abort', end);
-    await ended(client);
+  } catch (cause) {
+    throw cannotMigrate(client, { step, file, isFirst, cause });
   }
 }
 

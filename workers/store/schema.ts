@@ -12,9 +12,23 @@ import type { RenewedPool } from './renewed-pool.ts';
 /** What has run is a few rows: a database that takes longer to tell is away. */
 const QUESTION_MS_MAX = 10_000;
 
+/** How far a migration came. */
+export type MigrationStep = 'connecting' | 'asking' | 'waiting for the lock' | 'running';
+
 /** Says what to do in one sentence; the cause is what PostgreSQL or the library said. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
+  readonly step: MigrationStep;
+
+  constructor(message: string, { step = 'running', cause }: { step?: MigrationStep; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.step = step;
+  }
+}
+
+/** Without it PostgreSQL says of every table of the schema that there is none. */
+export class SchemaRightError extends Error {
+  override readonly name = 'SchemaRightError';
 }
 
 /** The database is there, and its schema is older than this code. */
@@ -22,7 +36,7 @@ export class SchemaTooOldError extends Error {
   override readonly name = 'SchemaTooOldError';
 }
 
-/** @throws SchemaTooOldError that names what is missing; what pg throws, and the pool is renewed by then. */
+/** @throws SchemaTooOldError that names what is missing; SchemaRightError; what pg throws, and the pool is renewed by then. */
 export async function requireSchema(pool: RenewedPool): Promise<void> {
   const client = await pool.connect();
   let missing: string[];
@@ -40,18 +54,26 @@ export async function requireSchema(pool: RenewedPool): Promise<void> {
   );
 }
 
-/** The names of the migrations that the database has not had, in their order. */
+/** The names of the migrations that the database has not had, in their order. @throws SchemaRightError */
 export async function missingMigrations(client: pg.ClientBase): Promise<string[]> {
-  const { rows } = await client.query<{ there: boolean }>(
-    question("select to_regclass('sluice_migrations') is not null as there"),
+  const { rows } = await client.query<{ there: boolean; shut: boolean; role: string }>(
+    question(`select to_regclass('sluice_migrations') is not null as there, current_user as role,
+      exists (select from pg_namespace where nspname = 'public' and not has_schema_privilege(oid, 'usage')) as shut`),
   );
-  if (rows[0]?.there !== true) return migrationNames();
+  if (rows[0]?.there !== true) {
+    if (rows[0]?.shut === true) {
+      throw new SchemaRightError(
+        `the role ${rows[0].role} may not use the schema public; let its owner grant usage on schema public to it`,
+      );
+    }
+    return migrationNames();
+  }
   const { rows: run } = await client.query<{ name: string }>(question('select name from sluice_migrations'));
   const names = new Set(run.map(({ name }) => name));
   return migrationNames().filter((name) => !names.has(name));
 }
 
-function migrationNames(): string[] {
+export function migrationNames(): string[] {
   return readdirSync(migrationsFolder())
     .filter((file) => file.endsWith('.sql'))
     .map((file) => file.replace(/\.sql$/, ''))

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
 import { z } from 'zod';
 import { bundleWorker } from '../../../lib/constructs/worker-build.ts';
 import { COMPILE_CACHE_FOLDER } from '../../../local/compile-cache.ts';
@@ -168,7 +169,7 @@ describe('the migration step', () => {
     expect(await invoke({ type: 'Update', responseUrl: url })).toMatchObject({ status: 0 });
     expect(answers[1]).toMatchObject({ Status: 'FAILED', ...identity, PhysicalResourceId: 'made-before' });
     expect(answers[1]!.Reason).toMatch(
-      /^cannot migrate the database sluice as user sluice: .*"nowhere" does not exist/,
+      /^cannot migrate the database sluice as user sluice: in 900_of_the_test\.sql, .*"nowhere" does not exist\. Correct 900_of_the_test\.sql/,
     );
     expect(answers[1]!.Reason).not.toContain('\n');
     expect([await tables(), await postgres.rows('select name from sluice_migrations')]).toEqual(before);
@@ -204,6 +205,22 @@ describe('the migration step', () => {
     const sessions = "select 1 from pg_stat_activity where application_name = 'sluice-migration'";
     await eventually('the end of its session', async () => (await postgres.rows(sessions)).length === 0);
     expect(await postgres.rows("select name from sluice_migrations where name like '900%'")).toEqual([]);
+  });
+
+  test('says that the database was not reached, and why, when its time is over by then', async () => {
+    const { answers, url } = await cloudFormation();
+    const environment = { DATABASE_URL: `postgres://sluice@127.0.0.1:${await findFreePort()}/sluice` };
+    await invoke({ type: 'Create', responseUrl: url, environment, remainingMs: 41_000 });
+    expect(answers[0]!.Reason).toMatch(/^the database was not reached within 1 s: cannot reach .* ECONNREFUSED/);
+  });
+
+  test('says that another process migrates when its time is over by then', async () => {
+    const { answers, url } = await cloudFormation();
+    const other = await postgres.pool.connect();
+    afterwards(() => other.release(true));
+    await other.query(`select pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`);
+    await invoke({ type: 'Create', responseUrl: url, remainingMs: 43_000 });
+    expect(answers[0]!.Reason).toMatch(/^another process was still migrating the database after 3 s\./);
   });
 
   test('waits for a database that is about to be there', async () => {

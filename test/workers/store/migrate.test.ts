@@ -39,7 +39,9 @@ describe('migrating', () => {
   test('makes all tables or none', async () => {
     await postgres.empty();
     await postgres.pool.query('create table ledger_entries ()');
-    await expect(run()).rejects.toThrow('"ledger_entries" already exists');
+    await expect(run()).rejects.toThrow(
+      'in 003_ledger.sql, relation "ledger_entries" already exists. Name an empty database that this user owns',
+    );
     expect(await tables()).toEqual(['ledger_entries', 'sluice_migrations']);
     expect(await postgres.rows('select name from sluice_migrations')).toEqual([]);
   });
@@ -47,6 +49,33 @@ describe('migrating', () => {
   test('leaves a newer schema alone, so that an old worker goes on while a deploy is under way', async () => {
     await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('999_of_a_newer_worker', now())");
     expect(await run()).toEqual([]);
+  });
+});
+
+describe('a database that cannot be reached says so in a sentence:', () => {
+  const urlWith = (change: (url: URL) => void) => {
+    const url = new URL(postgres.url);
+    change(url);
+    return url.href;
+  };
+  const failureAt = (url: string) =>
+    migrate({ name: 'url', url }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+
+  test('nobody at its port, which mends', async () => {
+    const error = await failureAt('postgres://me@127.0.0.1:1/x');
+    expect(String(error)).toMatch(
+      /cannot reach the database x at 127\.0\.0\.1:1 as user me: .*ECONNREFUSED.*\. Look whether it runs/,
+    );
+    expect(mends(error)).toBe(true);
+  });
+
+  test('a database that does not exist, which does not', async () => {
+    const error = await failureAt(urlWith((url) => (url.pathname = '/nowhere')));
+    expect(String(error)).toMatch(/cannot reach the database nowhere at .*"nowhere" does not exist\. Create it/);
+    expect(mends(error)).toBe(false);
   });
 });
 

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { type LedgerOrder, writeEntries } from '../../../workers/ledger/write-entries.ts';
 import { writeOrders } from '../../../workers/orders/write-orders.ts';
 import type { Claim } from '../../../workers/outcome.ts';
+import { mends } from '../../../workers/start-failure.ts';
 import { openPool } from '../../../workers/store/connection.ts';
 import { InboxWriter } from '../../../workers/store/inbox-writer.ts';
 import { pruneSome } from '../../../workers/store/prune.ts';
@@ -84,9 +85,17 @@ describe('a worker', () => {
       'its schema lacks 004_fences, 005_worker_role, which this worker',
     );
     await postgres.empty();
+    await postgres.pool.query('grant usage on schema public to sluice_worker');
     await expect(requireSchema(pool)).rejects.toThrow(
       'its schema lacks 001_inbox, 002_orders, 003_ledger, 004_fences,',
     );
+  });
+
+  test('is told which right it lacks, and not that everything else is missing, where it may not use the schema', async () => {
+    await postgres.pool.query('revoke usage on schema public from sluice_worker');
+    const error = await requireSchema(workerPool()).catch((failure: unknown) => failure);
+    expect(String(error)).toContain('the role sluice_worker may not use the schema public');
+    expect(mends(error)).toBe(false);
   });
 
   test('clears away what is old', async () => {
