@@ -12,7 +12,7 @@ export const RUN_HERE: Readonly<Record<string, string>> = {
   'AWS::RDS::DBInstance': 'the PostgreSQL server',
   'AWS::EC2::LaunchTemplate': 'environment and script of a fleet',
   'AWS::AutoScaling::AutoScalingGroup': 'worker processes',
-  'Custom::SluiceSchema': 'the migrations, run before the fleets',
+  'Custom::SluiceSchema': 'migrations, run before fleets',
 };
 
 export const NEEDS_AWS: Readonly<Record<string, string>> = {

@@ -58,7 +58,8 @@ export const acknowledgements: readonly Acknowledgement[] = [
     rule: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:RDSOSMetrics:*]',
     path: 'data/Store/MonitoringRole/Resource',
     stages: ['prod'],
-    reason: 'RDS names the streams of its own log group, one for each database, and the rights to the group itself are asked for in that form too',
+    reason:
+      'RDS names the streams of its own log group, one for each database, and the rights to the group itself are asked for in that form too',
   },
   {
     rule: 'NIST.800.53.R5-IAMNoInlinePolicy',

@@ -275,7 +275,7 @@ describe.each(apps)('the migration step of stage $stage', ({ stage, app, stacks 
     });
   });
 
-  test('may read one secret and write one log, and its own code can touch no network interface', () => {
+  test('may log in as the owner and write one log, and its own code can touch no network interface', () => {
     const [policy] = inSchema('AWS::IAM::Policy');
     const { Statement } = z
       .object({ Statement: z.array(z.looseObject({ Effect: z.string(), Action: z.unknown(), Resource: z.unknown() })) })
@@ -287,6 +287,7 @@ describe.each(apps)('the migration step of stage $stage', ({ stage, app, stacks 
         Action: 'secretsmanager:GetSecretValue',
         Resource: { 'Fn::ImportValue': expect.stringMatching(/MasterUserSecret/) },
       },
+      { Effect: 'Allow', Action: 'rds-db:connect', Resource: expect.anything() },
       {
         Effect: 'Allow',
         Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
@@ -295,12 +296,13 @@ describe.each(apps)('the migration step of stage $stage', ({ stage, app, stacks 
       { Effect: 'Allow', Action: interfaces, Resource: '*' },
       {
         Effect: 'Deny',
-        Action: Statement[2]!.Action,
+        Action: Statement[3]!.Action,
         Resource: '*',
         Condition: { ArnEquals: { 'lambda:SourceFunctionArn': expect.anything() } },
       },
     ]);
-    expect(JSON.stringify(Statement[3]!.Condition)).toContain(`:function:sluice-${stage}-migration`);
+    expect(JSON.stringify(Statement[1]!.Resource)).toMatch(/:dbuser:.*DbiResourceId.*\/sluice"/);
+    expect(JSON.stringify(Statement[4]!.Condition)).toContain(`:function:sluice-${stage}-migration`);
   });
 });
 

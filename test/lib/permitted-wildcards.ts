@@ -31,7 +31,8 @@ export const permittedWildcards: readonly PermittedWildcard[] = [
     problem:
       'allows it on arn:<{"Ref":"AWS::Partition"}>:logs:<{"Ref":"AWS::Region"}>:<{"Ref":"AWS::AccountId"}>:log-group:RDSOSMetrics:*',
     stages: ['prod'],
-    reason: 'RDS names the streams of its own log group, one for each database, and the rights to the group itself are asked for in that form too',
+    reason:
+      'RDS names the streams of its own log group, one for each database, and the rights to the group itself are asked for in that form too',
   },
   { stack: 'network', logicalId: 'FlowLogKey', problem: 'allows kms:*', reason: administers },
   { stack: 'schema', logicalId: 'LogKey', problem: 'allows kms:*', reason: administers },

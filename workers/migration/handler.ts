@@ -41,7 +41,7 @@ export async function handler(call: unknown, invocation: Invocation): Promise<vo
 
 /** The tables stay: what becomes of them is the database's to say. */
 function nothingDone(): Answer {
-  return { Status: 'SUCCESS', Data: {} };
+  return { Status: 'SUCCESS', migrations: undefined };
 }
 
 async function migrated(invocation: Invocation): Promise<Answer> {
@@ -49,8 +49,7 @@ async function migrated(invocation: Invocation): Promise<Answer> {
   const end = new AbortController();
   const timer = setTimeout(() => end.abort(), leftMs);
   try {
-    const names = await migratedWhenReached(end.signal);
-    return { Status: 'SUCCESS', Data: { Migrations: names.join(', ') } };
+    return { Status: 'SUCCESS', migrations: await migratedWhenReached(end.signal) };
   } catch (error) {
     log.error({ err: error }, 'cannot migrate');
     return { Status: 'FAILED', Reason: end.signal.aborted ? notThrough(leftMs) : reasonOf(error) };

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,8 +27,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => postgres.empty());
 
 /** A migration after all others, for one test. */
-function addMigration(sql: string): void {
-  const file = join(folder, 'migrations', '900_of_the_test.sql');
+function addMigration(sql: string, name = '900_of_the_test'): void {
+  const file = join(folder, 'migrations', `${name}.sql`);
   writeFileSync(file, `-- Up Migration\n${sql}\n-- Down Migration\n`);
   afterwards(() => rmSync(file));
 }
@@ -48,13 +49,16 @@ type Answer = z.infer<typeof answerSchema>;
 async function cloudFormation(statusOf: (call: number) => number = () => 200) {
   const answers: Answer[] = [];
   const calls: IncomingMessage[] = [];
+  const bytes: number[] = [];
   const server = createServer((request, response) => {
     calls.push(request);
     const status = statusOf(calls.length);
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      if (status === 200) answers.push(answerSchema.parse(JSON.parse(Buffer.concat(chunks).toString())));
+      const body = Buffer.concat(chunks);
+      bytes.push(body.length);
+      if (status === 200) answers.push(answerSchema.parse(JSON.parse(body.toString())));
       response.writeHead(status).end();
     });
   });
@@ -63,7 +67,29 @@ async function cloudFormation(statusOf: (call: number) => number = () => 200) {
     server.closeAllConnections();
     server.close();
   });
-  return { answers, calls, url: `http://127.0.0.1:${portOf(server)}/answer?signature=of-nobody` };
+  return { answers, calls, bytes, url: `http://127.0.0.1:${portOf(server)}/answer?signature=of-nobody` };
+}
+
+/** Takes the second call; the first hears of its header, byte for byte, for as long as it listens. */
+async function drippingOnce() {
+  let connections = 0;
+  const server = createTcpServer((socket) => {
+    connections += 1;
+    socket.on('error', () => {});
+    socket.resume();
+    if (connections > 1) {
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      return;
+    }
+    socket.write('HTTP/1.1 200 OK\r\nx-drip: ');
+    const drip = setInterval(() => socket.write('.'), 500);
+    socket.on('close', () => clearInterval(drip));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(() => {
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${portOf(server)}/answer` };
 }
 
 interface Call {
@@ -212,6 +238,46 @@ describe('the answer', () => {
     const { answers, calls, url } = await cloudFormation((call) => (call < 3 ? 503 : 200));
     await invoke({ type: 'Create', responseUrl: url });
     expect([answers.length, calls.length]).toEqual([1, 3]);
+  });
+
+  test('stays within what CloudFormation takes, however many migrations were run', async () => {
+    const { answers, bytes, url } = await cloudFormation();
+    await invoke({ type: 'Create', responseUrl: url });
+    for (let number = 901; number <= 925; number += 1) addMigration('select 1;', `${number}_${'x'.repeat(200)}`);
+    await invoke({ type: 'Update', responseUrl: url });
+    expect(bytes[1]).toBeLessThanOrEqual(4_096);
+    expect(answers[1]!.Data!.Migrations).toMatch(/^25 migrations, the last of them 9\d\d_x+, .*, 925_x+$/);
+  });
+
+  test('stays within what CloudFormation takes, whatever JSON makes of the reason', async () => {
+    const { answers, bytes, url } = await cloudFormation();
+    await invoke({ type: 'Create', responseUrl: url });
+    // Each of these is six bytes of JSON, or four of UTF-8.
+    addMigration(`do $$ begin raise exception '%', repeat(chr(1) || chr(128640), 2000); end $$;`);
+    await invoke({ type: 'Update', responseUrl: url });
+    expect(bytes[1]).toBeLessThanOrEqual(4_096);
+    expect(answers[1]!.Reason).toMatch(/^cannot migrate the database .*…$/u);
+  });
+
+  test.each([
+    [403, 'the address has expired'],
+    [307, 'of another region'],
+    [500, 'S3 is at fault'],
+  ])('refused with status %i says so, and not that the way is closed', async (code, meaning) => {
+    const { url } = await cloudFormation(() => code);
+    const { status, output } = await invoke({ type: 'Delete', responseUrl: url });
+    expect(status).not.toBe(0);
+    expect(output).toMatch(
+      new RegExp(
+        `Error: cannot answer CloudFormation at 127\\.0\\.0\\.1:\\d+: it was answered with status ${code}: .*${meaning}`,
+      ),
+    );
+    expect(output).not.toContain('of-nobody');
+  });
+
+  test('is put again when the response comes a byte at a time and never ends', async () => {
+    const { url } = await drippingOnce();
+    expect(await invoke({ type: 'Delete', responseUrl: url })).toMatchObject({ status: 0 });
   });
 
   test('that nobody takes ends the call as failed, so that Lambda calls again, without showing the URL', async () => {
