@@ -27,6 +27,7 @@ import { type Preparation, prepare } from './prepare.ts';
 import { checkReportFile, costOf, type RunReport, takeReport, writeReport } from './report.ts';
 import { numberOf, Screen } from './screen.ts';
 import { SentJournal } from './sent-journal.ts';
+import type { PostgresServer } from './servers.ts';
 import { balanceQueues } from './take-balances.ts';
 import { letWorkersIn } from './worker-login.ts';
 
@@ -109,20 +110,22 @@ class LocalRun {
     const { system, servers, credentials, sqs, postgres } = prepared;
     const { environment, workers, signal } = this.#options;
     await makeQueues(system, servers, sqs.control, this.#events.onEvent);
-    const migrations = await migrate({ name: 'url', url: postgres.url });
+    const migrations = await this.#using(postgres, migrate({ name: 'url', url: postgres.url }));
     const queues = hireFleets({
       ...this.#events,
       run: this.#run,
       system,
       servers,
       // A server of the person's own is left its roles as they are.
-      databaseUrl: postgres.embedded ? await letWorkersIn(postgres.pool, postgres.url) : postgres.url,
+      databaseUrl: postgres.embedded
+        ? await this.#using(postgres, letWorkersIn(postgres.pool, postgres.url))
+        : postgres.url,
       credentials,
       environment,
       workers,
     });
     this.#fleets = queues.map(({ fleet }) => fleet);
-    await this.#announce(prepared, migrations);
+    await this.#using(postgres, this.#announce(prepared, migrations));
     await Promise.all(this.#fleets.map((fleet) => fleet.start()));
     const sending = await this.#sendAndWatch(prepared, queues);
     if (signal.aborted) this.#screen.line('\nDraining; Ctrl-C again stops at once');
@@ -152,6 +155,20 @@ class LocalRun {
       onReading: (progress) => this.#screen.reading(progress),
       onOpened: (server) => this.#opened.push(server),
     });
+  }
+
+  /** From the start of the server to the start of the workers nobody waits for a database that is on its way back. */
+  async #using<Result>({ url }: PostgresServer, step: Promise<Result>): Promise<Result> {
+    try {
+      return await step;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!/Connection terminated|ECONNREFUSED|ECONNRESET|terminating connection/.test(reason)) throw error;
+      throw new Error(
+        `PostgreSQL at ${new URL(url).host} went away before anything was sent (${reason}). Start again.`,
+        { cause: error },
+      );
+    }
   }
 
   async #announce(

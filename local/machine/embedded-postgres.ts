@@ -47,6 +47,8 @@ const SHARED_BUFFERS_MB = 128;
 /** A start takes a fraction of a second; after a crash with a full journal it may take this long on a slow disk. */
 const READY_WAIT_MS = 60_000;
 const READY_POLL_MS = 15;
+/** A connection breaks a moment before the end of the server is known. */
+const ENDING_WAIT_MS = 500;
 /** Connecting to the loopback address takes milliseconds, or hangs. */
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Someone else may take a free port between finding it and listening on it; four times in a row nobody does. */
@@ -156,9 +158,13 @@ async function initdb(programs: PostgresPrograms, data: DataFolder, options: Emb
       user: data.user,
       logFile: run.logPath(PROCESS_NAME),
     });
-    if (!(await child.endsWithin(INITDB_WAIT_MS))) await child.stop('SIGINT', QUIT_WAIT_MS);
+    const ended = await child.endsWithin(INITDB_WAIT_MS);
+    if (!ended) await child.stop('SIGINT', QUIT_WAIT_MS);
     const { code, signal } = await child.exited;
     if (code === 0) return;
+    if (ended && signal !== null) {
+      throw new Error(`PostgreSQL ended while its data was being made (initdb: ${signal}). Start again.`);
+    }
     throw isNameless(run)
       ? new Error(
           `user ${data.user?.uid ?? process.getuid?.()} has no name on this system, and PostgreSQL wants one. Add it to /etc/passwd, or set DATABASE_URL to use a PostgreSQL of your own.`,
@@ -212,6 +218,9 @@ async function startServer(
       const client = await connectWhenReady(process, data, port);
       return { port, process, client };
     } catch (error) {
+      const killed = (await process.endsWithin(0)) && (await process.exited).signal !== null;
+      const ended = killed ? await endedBefore(process, 'it took a connection') : undefined;
+      if (ended !== undefined) throw new Error(ended, { cause: error });
       await stopServer(process, run);
       const log = readTail(run.logPath(PROCESS_NAME), logStart);
       if (log.includes('Address already in use')) {
@@ -286,9 +295,18 @@ async function prepare({ client, process }: ReadyServer, data: DataFolder, run: 
     await client.query(`ALTER ROLE ${NAME} CREATEROLE`);
     await client.end();
   } catch (error) {
+    const ended = await endedBefore(process, 'it was ready');
+    if (ended !== undefined) throw new Error(ended, { cause: error });
     await stopServer(process, run);
     throw error;
   }
+}
+
+/** A sentence when it has ended by itself, or is about to; its log ends with whatever went well before. */
+async function endedBefore(process: RunningProcess, what: string): Promise<string | undefined> {
+  if (!(await process.endsWithin(ENDING_WAIT_MS))) return undefined;
+  const { code, signal } = await process.exited;
+  return `PostgreSQL ended before ${what} (${signal ?? `exit status ${code}`}). Start again.`;
 }
 
 async function createDatabase(data: DataFolder, client: pg.Client): Promise<void> {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { z } from 'zod';
 import { type DataFolder, openDataFolder } from '../../../local/machine/data-folder.ts';
 import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../../local/machine/embedded-postgres.ts';
 import { findPostgres } from '../../../local/machine/postgres-programs.ts';
@@ -46,6 +47,9 @@ async function pretendDataFolder(postgresMajor: number): Promise<DataFolder> {
   data.release();
   return data;
 }
+
+const ownerOf = (text: string) =>
+  z.object({ processes: z.array(z.object({ name: z.string(), pid: z.int() })) }).parse(JSON.parse(text));
 
 describe('the embedded PostgreSQL', () => {
   test('takes a query from a user who is no superuser, with nothing lost that was committed, then leaves nothing', async () => {
@@ -179,6 +183,22 @@ describe('PostgreSQL started by root', () => {
 });
 
 describe('a PostgreSQL that was killed', () => {
+  test.each([
+    ['initdb', /^PostgreSQL ended while its data was being made \(initdb: SIGKILL\)\. Start again\.$/],
+    ['postgres', /^PostgreSQL ended before it (took a connection|was ready) \(SIGKILL\)\. Start again\.$/],
+  ])('while it was made, by %s, says so and not that its log ends well', async (program, sentence) => {
+    const run = await makeRun();
+    const starting = startEmbeddedPostgres({ run }).then(
+      () => 'it came up',
+      (error: Error) => error.message,
+    );
+    const recorded = async () => ownerOf(await readFile(join(run.path, 'owner.json'), 'utf8')).processes;
+    const pidOf = async () => (await recorded()).find(({ name }) => name === program)?.pid;
+    await eventually(`${program} runs`, pidOf);
+    process.kill((await pidOf())!, 'SIGKILL');
+    expect(await starting).toMatch(sentence);
+  });
+
   test('is started again by the same run on its data and its port, with what was committed', async () => {
     const run = await makeRun();
     const killed = await startOnMadeData(run);
