@@ -33,6 +33,15 @@ function secretPassword(secretArn: string, region: string | undefined): () => Pr
   });
   return async () => {
     const { SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
-    return secretSchema.parse(JSON.parse(text ?? '{}')).password;
+    return passwordIn(text ?? '', secretArn);
   };
+}
+
+/** Without the cause: what cannot be read would stand in it, and might be the password. */
+function passwordIn(text: string, secretArn: string): string {
+  try {
+    return secretSchema.parse(JSON.parse(text)).password;
+  } catch {
+    throw new Error(`the secret ${secretArn} holds no password as RDS writes it; let RDS manage the master password`);
+  }
 }
