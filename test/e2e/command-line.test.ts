@@ -191,7 +191,7 @@ describe('the command line', () => {
     const { status, stdout } = await sluice(['resources'], await temporaryFolder());
     expect({ status, stdout }).toEqual({
       status: 0,
-      stdout: expect.stringMatching(`AWS::SQS::Queue +${2 * workloadNames.length}\\n`),
+      stdout: expect.stringMatching(`AWS::SQS::Queue +${2 * workloadNames.length} +a queue`),
     });
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
