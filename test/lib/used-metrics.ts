@@ -3,6 +3,34 @@ import { z } from 'zod';
 import { Telemetry } from '../../workers/runtime/telemetry.ts';
 import { type Resource, valuesIn } from './synthesized.ts';
 
+/** What AWS's services report, and about what: their user guides' lists of metrics, as far as anything here uses them. */
+export const AWS_METRICS: Readonly<
+  Record<string, { readonly dimension: string; readonly type: string; readonly names: readonly string[] }>
+> = {
+  'AWS/SQS': {
+    dimension: 'QueueName',
+    type: 'AWS::SQS::Queue',
+    names: [
+      'ApproximateAgeOfOldestMessage',
+      'ApproximateNumberOfMessagesDelayed',
+      'ApproximateNumberOfMessagesNotVisible',
+      'ApproximateNumberOfMessagesVisible',
+      'NumberOfMessagesDeleted',
+      'NumberOfMessagesSent',
+    ],
+  },
+  'AWS/AutoScaling': {
+    dimension: 'AutoScalingGroupName',
+    type: 'AWS::AutoScaling::AutoScalingGroup',
+    names: ['GroupDesiredCapacity', 'GroupInServiceInstances', 'GroupMaxSize'],
+  },
+  'AWS/RDS': {
+    dimension: 'DBInstanceIdentifier',
+    type: 'AWS::RDS::DBInstance',
+    names: ['CPUUtilization', 'DatabaseConnections', 'FreeStorageSpace'],
+  },
+};
+
 export interface UsedMetric {
   readonly where: string;
   readonly stack: string;

@@ -6,35 +6,9 @@ import { buildApp } from '../../lib/app.ts';
 import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
 import { alarmKinds } from '../../lib/constructs/alarm-kinds.ts';
 import { type Resource, synthesized, synthesizedStage, valuesIn } from './synthesized.ts';
-import { bodyOf, keyOf, metricsOfAlarm, metricsOfDashboard, writtenBy } from './used-metrics.ts';
+import { AWS_METRICS, bodyOf, keyOf, metricsOfAlarm, metricsOfDashboard, writtenBy } from './used-metrics.ts';
 
 const operations = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
-
-/** What AWS's services report, and about what: their user guides' lists of metrics, as far as anything here uses them. */
-const AWS_METRICS = {
-  'AWS/SQS': {
-    dimension: 'QueueName',
-    type: 'AWS::SQS::Queue',
-    names: [
-      'ApproximateAgeOfOldestMessage',
-      'ApproximateNumberOfMessagesDelayed',
-      'ApproximateNumberOfMessagesNotVisible',
-      'ApproximateNumberOfMessagesVisible',
-      'NumberOfMessagesDeleted',
-      'NumberOfMessagesSent',
-    ],
-  },
-  'AWS/AutoScaling': {
-    dimension: 'AutoScalingGroupName',
-    type: 'AWS::AutoScaling::AutoScalingGroup',
-    names: ['GroupDesiredCapacity', 'GroupInServiceInstances', 'GroupMaxSize'],
-  },
-  'AWS/RDS': {
-    dimension: 'DBInstanceIdentifier',
-    type: 'AWS::RDS::DBInstance',
-    names: ['CPUUtilization', 'DatabaseConnections', 'FreeStorageSpace'],
-  },
-} as const;
 
 const refSchema = z.object({ Ref: z.string() });
 const getAttSchema = z.object({ 'Fn::GetAtt': z.tuple([z.string(), z.string()]) });

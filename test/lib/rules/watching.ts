@@ -2,39 +2,11 @@
 import { alarmKinds } from '../../../lib/constructs/alarm-kinds.ts';
 import { expectedConnections } from '../../../lib/constructs/connection-budget.ts';
 import { type Resource, valuesIn } from '../synthesized.ts';
-import { keyOf, metricsOfAlarm, metricsOfDashboard, type UsedMetric, writtenBy } from '../used-metrics.ts';
+import { AWS_METRICS, keyOf, metricsOfAlarm, metricsOfDashboard, type UsedMetric, writtenBy } from '../used-metrics.ts';
 import { groupOf } from './fleets.ts';
 import { type Statement, statementsOf } from './policies.ts';
 import { type Finding, found, listOf, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
 import { fileIn, unitOf } from './user-data.ts';
-
-/** What AWS's services report, and about what: their user guides' lists of metrics, as far as anything here uses them. */
-const AWS_METRICS: Readonly<
-  Record<string, { readonly dimension: string; readonly type: string; readonly names: readonly string[] }>
-> = {
-  'AWS/SQS': {
-    dimension: 'QueueName',
-    type: 'AWS::SQS::Queue',
-    names: [
-      'ApproximateAgeOfOldestMessage',
-      'ApproximateNumberOfMessagesDelayed',
-      'ApproximateNumberOfMessagesNotVisible',
-      'ApproximateNumberOfMessagesVisible',
-      'NumberOfMessagesDeleted',
-      'NumberOfMessagesSent',
-    ],
-  },
-  'AWS/AutoScaling': {
-    dimension: 'AutoScalingGroupName',
-    type: 'AWS::AutoScaling::AutoScalingGroup',
-    names: ['GroupDesiredCapacity', 'GroupInServiceInstances', 'GroupMaxSize'],
-  },
-  'AWS/RDS': {
-    dimension: 'DBInstanceIdentifier',
-    type: 'AWS::RDS::DBInstance',
-    names: ['CPUUtilization', 'DatabaseConnections', 'FreeStorageSpace'],
-  },
-};
 
 /** CloudWatch keeps what it counts for a minute that long, and looks no further back than a day. */
 const WINDOW_MAX_SECONDS = 24 * 60 * 60;
