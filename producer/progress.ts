@@ -20,7 +20,7 @@ export interface Progress {
 export interface ProgressOptions {
   /** What is being done, such as `sending`. */
   readonly title: string;
-  /** What is counted, such as `messages`. */
+  /** What is counted, such as `messages`; empty where the title says it. */
   readonly unit: string;
   readonly total: number;
   readonly stream: ProgressStream;
@@ -41,6 +41,7 @@ export function showProgress(options: ProgressOptions): Progress {
 
 function bar({ title, unit, total, stream, quietMs = 0, nowMs = monotonicMs }: ProgressOptions): Progress {
   const startedMs = nowMs();
+  const counted = unit && ` ${unit}`;
   // False where the person has asked for no colour.
   const colour = pc.createColors(pc.isColorSupported);
   const rate = (done: number) => ({ rate: perSecond(done, nowMs() - startedMs) });
@@ -48,7 +49,7 @@ function bar({ title, unit, total, stream, quietMs = 0, nowMs = monotonicMs }: P
     {
       stream,
       fps: BAR_FRAMES_PER_SECOND,
-      format: `${title} ${colour.cyan('{bar}')} {value}/{total} ${unit}, {rate}/s, {eta_formatted} left`,
+      format: `${title} ${colour.cyan('{bar}')} {value}/{total}${counted}, {rate}/s, {eta_formatted} left`,
       barsize: 20,
       hideCursor: true,
       // A signal has its own handling: it drains, and then this bar is ended like any other.
@@ -77,11 +78,12 @@ function bar({ title, unit, total, stream, quietMs = 0, nowMs = monotonicMs }: P
 
 function lines({ title, unit, total, stream, quietMs = 0, nowMs = monotonicMs }: ProgressOptions): Progress {
   const startedMs = nowMs();
+  const counted = unit && ` ${unit}`;
   let done = 0;
   let nextLineMs = startedMs + (quietMs || LINE_EVERY_MS);
   let isQuiet = quietMs > 0;
   const write = (ending: string) => {
-    stream.write(`${title}: ${done} of ${total} ${unit}, ${perSecond(done, nowMs() - startedMs)}/s${ending}\n`);
+    stream.write(`${title}: ${done} of ${total}${counted}, ${perSecond(done, nowMs() - startedMs)}/s${ending}\n`);
   };
   return {
     update: (now) => {

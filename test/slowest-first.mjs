@@ -5,19 +5,26 @@
  */
 import TestSequencer from '@jest/test-sequencer';
 
-/** More than ten seconds each on two cores. */
+/** Ten seconds or more each on two cores. */
 const SLOWEST = [
   'e2e/interruptions',
   'e2e/other-servers',
   'simulation/simulation',
-  'prove/prove',
+  'workers/migration/handler',
   'workers/instance/leaving',
+  'e2e/add-worker',
+  'e2e/command-line',
   'workers/instance/under-systemd',
+  'prove/prove',
+  'lib/templates',
+  'workers/store/connection',
+  'workers/store/renewed-pool',
   'workers/malformed-bodies',
   'workers/worker',
-  'e2e/command-line',
-  'local/machine/embedded-postgres',
+  'workers/migration/answer',
+  'conformance/conformance',
   'e2e/whole-file',
+  'local/machine/embedded-postgres',
   'workers/upkeep',
 ].map((name) => `/test/${name}.test.ts`);
 

@@ -45,6 +45,14 @@ describe('progress that goes to a file', () => {
     );
   });
 
+  test('names no unit where the title says what is counted', async () => {
+    const output = written(false);
+    const shown = showProgress({ title: 'schedules', unit: '', total: 3, stream: output.stream, nowMs: () => 0 });
+    shown.end();
+    await new Promise(setImmediate);
+    expect(output.text()).toBe('schedules: 0 of 3, 0/s, 0.0 s in all\n');
+  });
+
   test('says how far it came when it ends early', async () => {
     const output = written(false);
     const shown = showProgress({

@@ -2,7 +2,7 @@
 # nobody else's. Runs as root.
 #
 #   enter FOLDER NAME   joins a cgroup of that name, in namespaces for mounts alone, and boots there
-#   boot FOLDER         lays FOLDER/root over this machine's root, with FOLDER/log in it, and becomes systemd
+#   boot FOLDER         lays FOLDER/root over this machine's root, with FOLDER/log and FOLDER/node in it, and becomes systemd
 #   leave FOLDER NAME   removes that cgroup, when all of it has ended
 set -eu
 what=$1
@@ -66,6 +66,9 @@ cp -r "$folder/root/." "$root/"
 for unit in poweroff.target systemd-poweroff.service shutdown.target umount.target final.target; do
   cp "/lib/systemd/system/$unit" "$root/etc/systemd/machine/"
 done
+# Itself and not by a link: wherever it lies, in a home or a temporary folder too, the unit does not see.
+touch "$root/usr/bin/node-24"
+mount --bind "$(readlink -f "$folder/node")" "$root/usr/bin/node-24"
 mkdir -p "$root/var/log/sluice"
 mount --bind "$folder/log" "$root/var/log/sluice"
 chroot "$root" useradd --system --user-group --no-create-home --shell /sbin/nologin sluice

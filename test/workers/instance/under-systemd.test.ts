@@ -86,8 +86,7 @@ async function boot(environment: NodeJS.ProcessEnv, metadata: FakeMetadata, fill
   const bundle = join(folder, 'root/opt/sluice/orders');
   mkdirSync(bundle, { recursive: true });
   fillBundle(bundle);
-  mkdirSync(join(folder, 'root/usr/bin'), { recursive: true });
-  symlinkSync(process.execPath, join(folder, 'root/usr/bin/node-24'));
+  symlinkSync(process.execPath, join(folder, 'node'));
   mkdirSync(join(folder, 'log'));
   return run(folder);
 }

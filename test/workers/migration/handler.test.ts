@@ -1,134 +1,18 @@
-/** The migration step as Lambda runs it: its bundle in a process, an event, and CloudFormation waiting for the answer. */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage } from 'node:http';
-import { createServer as createTcpServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+/** The migration step as Lambda runs it, on a real PostgreSQL. */
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
-import { z } from 'zod';
-import { bundleWorker } from '../../../lib/constructs/worker-build.ts';
-import { COMPILE_CACHE_FOLDER } from '../../../local/compile-cache.ts';
-import { findFreePort, portOf } from '../../../local/machine/ports.ts';
+import { findFreePort } from '../../../local/machine/ports.ts';
 import { FaultyNetwork } from '../../faults/faulty-network.ts';
 import { afterwards, eventually } from '../../local/machine/machine.ts';
 import { postgresForTests } from '../postgres.ts';
+import { addMigration, type Call, cloudFormation, invoke as invokeWith } from './lambda.ts';
 
 const postgres = postgresForTests();
 const all = '001_inbox, 002_orders, 003_ledger, 004_fences, 005_worker_role';
-
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
-  bundleWorker('workers/migration/handler.ts', folder);
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => postgres.empty());
 
-/** A migration after all others, for one test. */
-function addMigration(sql: string, name = '900_of_the_test'): void {
-  const file = join(folder, 'migrations', `${name}.sql`);
-  writeFileSync(file, `-- Up Migration\n${sql}\n-- Down Migration\n`);
-  afterwards(() => rmSync(file));
-}
-
-const answerSchema = z.object({
-  Status: z.enum(['SUCCESS', 'FAILED']),
-  Reason: z.string().optional(),
-  StackId: z.string(),
-  RequestId: z.string(),
-  LogicalResourceId: z.string(),
-  PhysicalResourceId: z.string(),
-  Data: z.object({ Migrations: z.string().optional() }).optional(),
-});
-
-type Answer = z.infer<typeof answerSchema>;
-
-/** The bucket that CloudFormation lets a custom resource put its answer into. */
-async function cloudFormation(statusOf: (call: number) => number = () => 200) {
-  const answers: Answer[] = [];
-  const calls: IncomingMessage[] = [];
-  const bytes: number[] = [];
-  const server = createServer((request, response) => {
-    calls.push(request);
-    const status = statusOf(calls.length);
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const body = Buffer.concat(chunks);
-      bytes.push(body.length);
-      if (status === 200) answers.push(answerSchema.parse(JSON.parse(body.toString())));
-      response.writeHead(status).end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { answers, calls, bytes, url: `http://127.0.0.1:${portOf(server)}/answer?signature=of-nobody` };
-}
-
-/** Takes the second call; the first hears of its header, byte for byte, for as long as it listens. */
-async function drippingOnce() {
-  let connections = 0;
-  const server = createTcpServer((socket) => {
-    connections += 1;
-    socket.on('error', () => {});
-    socket.resume();
-    if (connections > 1) {
-      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
-      return;
-    }
-    socket.write('HTTP/1.1 200 OK\r\nx-drip: ');
-    const drip = setInterval(() => socket.write('.'), 500);
-    socket.on('close', () => clearInterval(drip));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(() => {
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${portOf(server)}/answer` };
-}
-
-interface Call {
-  readonly type: 'Create' | 'Update' | 'Delete';
-  readonly responseUrl: string;
-  readonly environment?: NodeJS.ProcessEnv;
-  readonly remainingMs?: number;
-}
-
-/** One invocation, in a process of its own as Lambda has one for each. */
-async function invoke({ type, responseUrl, environment = {}, remainingMs = 900_000 }: Call) {
-  const event = {
-    RequestType: type,
-    ResponseURL: responseUrl,
-    StackId: 'arn:aws:cloudformation:eu-central-1:000000000000:stack/sluice-dev-schema/1',
-    RequestId: 'request-1',
-    LogicalResourceId: 'MigrationResource',
-    ResourceType: 'Custom::SluiceSchema',
-    ResourceProperties: { migrations: 'digest' },
-    ...(type === 'Create' ? {} : { PhysicalResourceId: 'made-before' }),
-  };
-  const script = `
-    const { handler } = await import(${JSON.stringify(pathToFileURL(join(folder, 'index.mjs')).href)});
-    await handler(${JSON.stringify(event)}, { getRemainingTimeInMillis: () => ${remainingMs} });`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
-    env: { DATABASE_URL: postgres.url, NODE_COMPILE_CACHE: COMPILE_CACHE_FOLDER, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  child.stdout.on('data', (text) => {
-    output += String(text);
-  });
-  child.stderr.on('data', (text) => {
-    output += String(text);
-  });
-  const status = await new Promise((resolve) => child.on('close', resolve));
-  return { status, output };
-}
+const invoke = ({ environment, ...call }: Call) =>
+  invokeWith({ ...call, environment: { DATABASE_URL: postgres.url, ...environment } });
 
 const tables = async () =>
   (await postgres.rows("select tablename from pg_tables where schemaname = 'public' order by 1")).flat();
@@ -274,34 +158,5 @@ describe('the answer', () => {
     await invoke({ type: 'Update', responseUrl: url });
     expect(bytes[1]).toBeLessThanOrEqual(4_096);
     expect(answers[1]!.Reason).toMatch(/^cannot migrate the database .*…$/u);
-  });
-
-  test.each([
-    [403, 'the address has expired'],
-    [307, 'of another region'],
-    [500, 'S3 is at fault'],
-  ])('refused with status %i says so, and not that the way is closed', async (code, meaning) => {
-    const { url } = await cloudFormation(() => code);
-    const { status, output } = await invoke({ type: 'Delete', responseUrl: url });
-    expect(status).not.toBe(0);
-    expect(output).toMatch(
-      new RegExp(
-        `Error: cannot answer CloudFormation at 127\\.0\\.0\\.1:\\d+: it was answered with status ${code}: .*${meaning}`,
-      ),
-    );
-    expect(output).not.toContain('of-nobody');
-  });
-
-  test('is put again when the response comes a byte at a time and never ends', async () => {
-    const { url } = await drippingOnce();
-    expect(await invoke({ type: 'Delete', responseUrl: url })).toMatchObject({ status: 0 });
-  });
-
-  test('that nobody takes ends the call as failed, so that Lambda calls again, without showing the URL', async () => {
-    const responseUrl = `http://127.0.0.1:${await findFreePort()}/answer?signature=of-nobody`;
-    const { status, output } = await invoke({ type: 'Create', responseUrl });
-    expect(status).not.toBe(0);
-    expect(output).toMatch(/cannot answer CloudFormation at 127\.0\.0\.1:\d+; open a way to S3/);
-    expect(output).not.toContain('of-nobody');
   });
 });
