@@ -13,8 +13,8 @@
  * and no clock takes part, so the same bytes come out anywhere.
  */
 import { type App, Tags } from 'aws-cdk-lib';
-import type { StageConfiguration } from './config.ts';
 import { imagesOf } from './images.ts';
+import type { StageConfiguration } from './settings.ts';
 import { ComputeStack } from './stacks/compute-stack.ts';
 import { DataStack } from './stacks/data-stack.ts';
 import { MessagingStack } from './stacks/messaging-stack.ts';

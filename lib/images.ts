@@ -4,9 +4,10 @@
  * Holds always: what is in the file is the id of an image for a region of a stage that there is.
  */
 import { z } from 'zod';
-import { ConfigurationError, type Stage, stageNames } from './config.ts';
+import { type Stage, stageNames } from './config.ts';
 import type { PinnedImages } from './constructs/fleet-image.ts';
 import imagesJson from './images.json' with { type: 'json' };
+import { ConfigurationError } from './settings.ts';
 
 const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
 const IMAGE_ID = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;

@@ -3,11 +3,11 @@ import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import type { StageSettings, WatchingSettings } from '../config.ts';
 import type { PinnedImages } from '../constructs/fleet-image.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
 import { WorkerFleet } from '../constructs/worker-fleet.ts';
 import { WorkerLog } from '../constructs/worker-log.ts';
+import type { StageSettings, WatchingSettings } from '../settings.ts';
 import { constructId, perWorkload, type WorkloadName, workerEntry, workloadNames } from '../workloads.ts';
 import type { MessagingStack } from './messaging-stack.ts';
 import type { NetworkStack } from './network-stack.ts';

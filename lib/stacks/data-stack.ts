@@ -1,8 +1,8 @@
 /** What must outlive everything else: the database. */
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { DatabaseSettings } from '../config.ts';
 import { PostgresStore } from '../constructs/postgres-store.ts';
+import type { DatabaseSettings } from '../settings.ts';
 import type { NetworkStack } from './network-stack.ts';
 
 export interface DataStackProps extends StackProps {

@@ -2,8 +2,8 @@
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import type { FifoQueueSettings, QueueSettings, StageSettings } from '../config.ts';
 import { WorkQueue, type WorkQueueProps } from '../constructs/work-queue.ts';
+import type { FifoQueueSettings, QueueSettings, StageSettings } from '../settings.ts';
 import { constructId, perWorkload, type WorkloadName, workloadNames } from '../workloads.ts';
 
 export interface MessagingStackProps extends StackProps {

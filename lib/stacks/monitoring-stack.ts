@@ -1,7 +1,6 @@
 /** What watches all the others: alarms, the topic that they tell, and a dashboard for each workload. */
 import { CfnOutput, Duration, Size, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { DatabaseSettings, StageSettings, WatchingSettings } from '../config.ts';
 import { AlarmRegistry } from '../constructs/alarm-registry.ts';
 import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { expectedConnections } from '../constructs/connection-budget.ts';
@@ -10,6 +9,7 @@ import type { PostgresStore } from '../constructs/postgres-store.ts';
 import { WorkloadAlarms } from '../constructs/workload-alarms.ts';
 import { WorkloadDashboard } from '../constructs/workload-dashboard.ts';
 import { WorkloadMetrics } from '../constructs/workload-metrics.ts';
+import type { DatabaseSettings, StageSettings, WatchingSettings } from '../settings.ts';
 import { constructId, type WorkloadName, workloadNames } from '../workloads.ts';
 import type { ComputeStack } from './compute-stack.ts';
 import type { MessagingStack } from './messaging-stack.ts';

@@ -14,11 +14,11 @@ import { Aws, DefaultStackSynthesizer, Fn, Stack, type StackProps } from 'aws-cd
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import type { NetworkSettings } from '../config.ts';
 import { ClosedSecurityGroup } from '../constructs/closed-security-group.ts';
 import { FlowLog } from '../constructs/flow-log.ts';
 import { s3PrefixListId } from '../constructs/s3-prefix-list.ts';
 import { CALLED_SERVICES, ownAccountAlone, ServiceEndpoints } from '../constructs/service-endpoints.ts';
+import type { NetworkSettings } from '../settings.ts';
 
 export interface NetworkStackProps extends StackProps {
   /** Name of the stage. */

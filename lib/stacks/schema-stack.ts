@@ -1,10 +1,10 @@
 /** The schema of the database: migrated when this stack is deployed, after the database is there and before a fleet changes. */
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { DatabaseSettings } from '../config.ts';
 import { MigrationStep } from '../constructs/migration-step.ts';
 import type { PostgresStore } from '../constructs/postgres-store.ts';
 import { WorkerLog } from '../constructs/worker-log.ts';
+import type { DatabaseSettings } from '../settings.ts';
 import type { NetworkStack } from './network-stack.ts';
 
 export interface SchemaStackProps extends StackProps {

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { Stack } from 'aws-cdk-lib';
 import { CfnQueue } from 'aws-cdk-lib/aws-sqs';
 import { buildApp } from '../../lib/app.ts';
-import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+import { configurationOf, stageNames } from '../../lib/config.ts';
+import { checkedConfiguration } from '../../lib/settings.ts';
 import { synthesized, synthesizedStage } from './synthesized.ts';
 
 const hash = /[0-9a-f]{64}/g;

@@ -1,7 +1,7 @@
 /** A stage, synthesized once: what it is made of, and the constructs that made it. */
 import type { App } from 'aws-cdk-lib';
 import { buildApp, type Stacks } from '../../lib/app.ts';
-import type { NetworkSettings, StageConfiguration } from '../../lib/config.ts';
+import type { NetworkSettings, StageConfiguration } from '../../lib/settings.ts';
 import { NetworkStack } from '../../lib/stacks/network-stack.ts';
 import { type Synthesized, synthesized } from './synthesized.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { ConfigurationError, checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+import { configurationOf, stageNames } from '../../lib/config.ts';
+import { ConfigurationError, checkedConfiguration } from '../../lib/settings.ts';
 
 /** The dev configuration with one field set to something else. */
 function devWith(field: string, value: unknown): unknown {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { buildApp, type Stacks } from '../../lib/app.ts';
-import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+import { configurationOf, stageNames } from '../../lib/config.ts';
 import {
   connectionProblem,
   fleetConnections,
@@ -19,6 +19,7 @@ import {
   servedConnections,
 } from '../../lib/constructs/connection-budget.ts';
 import { migrationsDigest } from '../../lib/constructs/migration-step.ts';
+import { checkedConfiguration } from '../../lib/settings.ts';
 import { workloadNames } from '../../lib/workloads.ts';
 import { CONNECTIONS_MAX } from '../../workers/store/connection.ts';
 import { type Synthesized, synthesized } from './synthesized.ts';

@@ -1,7 +1,8 @@
 /** What of docs/stages.md and docs/network.md is made of the templates and the prices. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Stack } from 'aws-cdk-lib';
-import { configurationOf, type NetworkSettings, stageNames } from '../../lib/config.ts';
+import { configurationOf, stageNames } from '../../lib/config.ts';
+import type { NetworkSettings } from '../../lib/settings.ts';
 import { type BuiltStage, builtStage, networkAlone } from './built-stage.ts';
 import { type CostLine, idleCost, priceList, totalUsd } from './idle-cost.ts';
 import type { Resource, Synthesized } from './synthesized.ts';

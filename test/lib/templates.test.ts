@@ -9,7 +9,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Stack } from 'aws-cdk-lib';
-import { ConfigurationError, checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+import { configurationOf, stageNames } from '../../lib/config.ts';
+import { ConfigurationError, checkedConfiguration } from '../../lib/settings.ts';
 import { permittedWildcards } from './permitted-wildcards.ts';
 import { configurationDefects, constructDefects } from './planted-defects/configuration-defects.ts';
 import { planted, type TemplateDefect, type Templates } from './planted-defects/planting.ts';
@@ -130,7 +131,7 @@ function refusalOf(build: () => unknown, field = ''): string[] {
   try {
     build();
   } catch (error) {
-    if (error instanceof ConfigurationError) return error.message.includes(field) ? ['`lib/config.ts`'] : [];
+    if (error instanceof ConfigurationError) return error.message.includes(field) ? ['`lib/settings.ts`'] : [];
     return ['the construct'];
   }
   return [];

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { buildApp } from '../../lib/app.ts';
-import { checkedConfiguration, configurationOf, stageNames } from '../../lib/config.ts';
+import { configurationOf, stageNames } from '../../lib/config.ts';
 import { alarmKinds } from '../../lib/constructs/alarm-kinds.ts';
+import { checkedConfiguration } from '../../lib/settings.ts';
 import { type Resource, synthesized, synthesizedStage, valuesIn } from './synthesized.ts';
 import { AWS_METRICS, bodyOf, keyOf, metricsOfAlarm, metricsOfDashboard, writtenBy } from './used-metrics.ts';
 

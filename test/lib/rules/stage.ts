@@ -6,7 +6,7 @@
  * to finding nothing, and planted defects to finding what was planted.
  */
 import { z } from 'zod';
-import type { StageConfiguration } from '../../../lib/config.ts';
+import type { StageConfiguration } from '../../../lib/settings.ts';
 import { type Resource, type Template, valuesIn } from '../synthesized.ts';
 
 export interface Finding {

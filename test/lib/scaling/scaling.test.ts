@@ -1,8 +1,9 @@
 /** Fleets grow and shrink as they should, judged by what the synthesized alarms and policies would decide. */
 import { describe, expect, test } from '@jest/globals';
 import { buildApp } from '../../../lib/app.ts';
-import { checkedConfiguration, configurationOf } from '../../../lib/config.ts';
+import { configurationOf } from '../../../lib/config.ts';
 import { backlogPerInstanceMessages } from '../../../lib/constructs/backlog-target.ts';
+import { checkedConfiguration } from '../../../lib/settings.ts';
 import { type Synthesized, synthesized, type Template } from '../synthesized.ts';
 import { readFleetPlan } from './fleet-plan.ts';
 import { type Scenario, scenarios, scenariosFromZero, sizesIn } from './scenarios.ts';
