@@ -4,7 +4,7 @@
  * A payload travels in the envelope that every worker reads, `{ schema, version, payload }`; a body goes as it is.
  */
 import { randomUUID } from 'node:crypto';
-import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { SendMessageCommand, SQSServiceException } from '@aws-sdk/client-sqs';
 import { Interrupted } from './interrupted.ts';
 import { checkSettings, openDestination, type SendingTo, urlOf } from './send-destination.ts';
 
@@ -25,7 +25,7 @@ export function envelopeOf(schema: string, payload: unknown): string {
   return JSON.stringify({ schema, version: 1, payload });
 }
 
-/** @throws Error in one sentence when it was not accepted; Interrupted when nobody knows whether it was. */
+/** @throws Error in one sentence when it was not accepted or nobody knows; Interrupted when a person did not wait for that. */
 export async function sendMessage(options: SendMessageOptions): Promise<void> {
   const { queue, fifo, body, group, signal } = options;
   const destination = openDestination(options);
@@ -43,7 +43,7 @@ export async function sendMessage(options: SendMessageOptions): Promise<void> {
           { cause: error },
         );
       }
-      throw new Error(`${queue} did not take the message (${error.message || error.name})`, { cause: error });
+      throw new Error(outcomeOf(error, queue), { cause: error });
     });
     if (messageId === undefined) throw new Error(`${queue} did not take the message: SQS gave no id for it`);
     journal?.accepted({ queue, messageId, orderId: messageId, customerId: null });
@@ -55,4 +55,13 @@ export async function sendMessage(options: SendMessageOptions): Promise<void> {
     client.destroy();
     await journal?.close();
   }
+}
+
+/** Only a refusal says that it is not there: what SQS failed at, or the network, may have had its effect. */
+function outcomeOf(error: Error, queue: string): string {
+  const reason = error.message || error.name;
+  const refused = error instanceof SQSServiceException && error.$fault === 'client';
+  return refused
+    ? `${queue} did not take the message (${reason})`
+    : `nobody knows whether ${queue} took the message (${reason}); look there before you send it again`;
 }

@@ -1,7 +1,7 @@
 /** What is wrong is told in one sentence, and the exit status says whose fault it was. */
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -112,26 +112,44 @@ describe('what cannot run ends with status 3 and one sentence', () => {
   });
 });
 
-describe('Ctrl-C while SQS is silent', () => {
-  /** Answers who asks for the address of a queue, if at all, and nobody else. */
-  async function makeSilentSqs(answersAddress: boolean) {
-    const asked: string[] = [];
-    const server = createHttpServer((request, response) => {
-      const target = String(request.headers['x-amz-target']);
-      asked.push(target.replace('AmazonSQS.', ''));
-      if (!answersAddress || !target.endsWith('GetQueueUrl')) return;
-      response.setHeader('content-type', 'application/x-amz-json-1.0');
-      response.end(JSON.stringify({ QueueUrl: `http://${request.headers.host}/queue` }));
-    }).listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    afterwards(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return { asked, sqsEndpoint: `http://127.0.0.1:${portOf(server)}` };
-  }
+const oneMessage = ['--queue', 'orders', '--body', 'x'];
 
-  const oneMessage = ['--queue', 'orders', '--body', 'x'];
+/** Answers who asks for the address of a queue, if at all; what becomes of anything else `onOther` says. */
+async function makeSilentSqs(answersAddress: boolean, onOther: (response: ServerResponse) => void = () => {}) {
+  const asked: string[] = [];
+  const server = createHttpServer((request, response) => {
+    const target = String(request.headers['x-amz-target']);
+    asked.push(target.replace('AmazonSQS.', ''));
+    response.setHeader('content-type', 'application/x-amz-json-1.0');
+    if (!target.endsWith('GetQueueUrl')) onOther(response);
+    else if (answersAddress) response.end(JSON.stringify({ QueueUrl: `http://${request.headers.host}/queue` }));
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  afterwards(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { asked, sqsEndpoint: `http://127.0.0.1:${portOf(server)}` };
+}
+
+describe('one message', () => {
+  test.each([
+    ['refused', 400, /^sluice: orders did not take the message \(.+\)\n$/],
+    ['failed by SQS', 500, /^sluice: nobody knows whether orders took the message \(.+\); look there before .+\n$/],
+  ])('that is %s says what became of it', async (_, status, sentence) => {
+    const folder = await temporaryFolder();
+    const run = createRunFolder({ temporaryFolder: folder });
+    afterwards(() => run.close());
+    const { sqsEndpoint } = await makeSilentSqs(true, (response) =>
+      response.writeHead(status).end('{"__type":"com.amazonaws.sqs#Refused","message":"of the test"}'),
+    );
+    announceLiveRun(run.path, { stage: 'dev', region: 'us-east-1', sqsEndpoint });
+    const ended = await sluice(['send', '--local', ...oneMessage], folder);
+    expect(ended).toMatchObject({ status: 3, stderr: expect.stringMatching(sentence) });
+  });
+});
+
+describe('Ctrl-C while SQS is silent', () => {
   const file = fileURLToPath(new URL('../../data/orders-2011-08-12.csv', import.meta.url));
   const nothing = /^sluice: interrupted; nothing was sent/;
 
