@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
-import { DISABLE_CREATION_STACK_TRACES } from 'aws-cdk-lib/cx-api';
+import { ANNOTATIONS_IN_VALIDATION_REPORT, DISABLE_CREATION_STACK_TRACES } from 'aws-cdk-lib/cx-api';
 import { z } from 'zod';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import { buildApp } from '../../lib/app.ts';
@@ -60,7 +60,13 @@ export function synthesized(
       autoSynth: false,
       builtinCloudFormationValidation: validate,
       // Where each resource was created stands beside the template, and to find that out costs more in Jest than anywhere.
-      context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], [DISABLE_CREATION_STACK_TRACES]: true },
+      context: {
+        ...cdkJson.context,
+        'aws:cdk:bundling-stacks': [],
+        [DISABLE_CREATION_STACK_TRACES]: true,
+        // Or every warning is written to the terminal; they stay in the app, where a test that is about one finds it.
+        [ANNOTATIONS_IN_VALIDATION_REPORT]: validate,
+      },
     });
     build(app);
     app.synth();
