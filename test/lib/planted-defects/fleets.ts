@@ -1,0 +1,64 @@
+/** What can be wrong with the fleets in a template, one at a time. */
+import { DATA, GROUP, WORKER } from './places.ts';
+import { attribute, property, type TemplateDefect, text } from './planting.ts';
+
+export const fleets: readonly TemplateDefect[] = [
+  {
+    what: 'credentials without a token (IMDSv1)',
+    plant: property(WORKER, [...DATA, 'MetadataOptions', 'HttpTokens'], 'optional'),
+  },
+  {
+    what: 'credentials over two hops',
+    plant: property(WORKER, [...DATA, 'MetadataOptions', 'HttpPutResponseHopLimit'], 2),
+  },
+  { what: 'a key pair', plant: property(WORKER, [...DATA, 'KeyName'], 'mine') },
+  {
+    what: 'instances with a public address',
+    plant: property(WORKER, [...DATA, 'NetworkInterfaces'], [{ DeviceIndex: 0, AssociatePublicIpAddress: true }]),
+  },
+  {
+    what: 'instances of another processor than the image',
+    plant: property(WORKER, [...DATA, 'InstanceType'], 'm7i.large'),
+  },
+  {
+    what: 'an image of somebody else',
+    plant: (templates) => {
+      const { Parameters } = templates['sluice-prod-compute']!;
+      const image = Object.values(Object(Parameters)).find((each) => JSON.stringify(each).includes('al2023'));
+      Object.assign(Object(image), { Default: '/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2' });
+    },
+  },
+  { what: 'a worker without a role', plant: property(WORKER, [...DATA, 'IamInstanceProfile'], undefined) },
+  { what: 'instances in no security group', plant: property(WORKER, [...DATA, 'SecurityGroupIds'], undefined) },
+  {
+    what: 'a group that waits for no word of a new worker',
+    plant: text(GROUP, 'autoscaling:EC2_INSTANCE_LAUNCHING', 'autoscaling:EC2_INSTANCE_TERMINATING'),
+  },
+  {
+    what: 'a hook that lets an instance through whose worker said nothing',
+    plant: text(GROUP, '"DefaultResult":"ABANDON"', '"DefaultResult":"CONTINUE"'),
+  },
+  {
+    what: 'a hook that ends before the drain',
+    plant: text(
+      GROUP,
+      /"DefaultResult":"CONTINUE","HeartbeatTimeout":\d+/,
+      '"DefaultResult":"CONTINUE","HeartbeatTimeout":30',
+    ),
+  },
+  { what: 'a group without hooks', plant: property(GROUP, ['LifecycleHookSpecificationList'], undefined) },
+  {
+    what: 'a launch template that a deploy does not follow',
+    plant: property(GROUP, ['LaunchTemplate', 'Version'], '1'),
+  },
+  { what: 'a size that every deploy sets back', plant: property(GROUP, ['DesiredCapacity'], '2') },
+  { what: 'a group that may have no instance', plant: property(GROUP, ['MaxSize'], '0') },
+  { what: 'a group larger than its stage says', plant: property(GROUP, ['MaxSize'], '50') },
+  {
+    what: 'a deploy that stops instances before others work',
+    plant: attribute(GROUP, ['UpdatePolicy', 'AutoScalingInstanceRefresh', 'Preferences', 'MinHealthyPercentage'], 0),
+  },
+  { what: 'a deploy that replaces nothing', plant: attribute(GROUP, ['UpdatePolicy'], undefined) },
+  { what: 'a group that does not tell its sizes', plant: property(GROUP, ['MetricsCollection'], undefined) },
+  { what: 'instances that count before they work', plant: property(GROUP, ['DefaultInstanceWarmup'], 0) },
+];

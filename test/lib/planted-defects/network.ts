@@ -1,0 +1,146 @@
+/** What can be wrong with the network in a template, one at a time. */
+import { DATABASE, exported, GROUP } from './places.ts';
+import { added, located, property, removed, statement, type TemplateDefect, text } from './planting.ts';
+
+export const network: readonly TemplateDefect[] = [
+  {
+    what: 'a security group that is open to the world',
+    plant: property(
+      'data/StoreSecurityGroup',
+      ['SecurityGroupIngress'],
+      [{ CidrIp: '0.0.0.0/0', IpProtocol: 'tcp', FromPort: 5432, ToPort: 5432, Description: 'All' }],
+    ),
+  },
+  {
+    what: 'SSH from anywhere',
+    plant: property(
+      'compute/OrdersFleetSecurityGroup',
+      ['SecurityGroupIngress'],
+      [{ CidrIpv6: '::/0', IpProtocol: 'tcp', FromPort: 22, ToPort: 22, Description: 'SSH' }],
+    ),
+  },
+  {
+    what: 'every port of the database for the workers',
+    plant: text(
+      'compute/OrdersFleetSecurityGroupsluiceproddataStoreSecurityGroup606B034B5432to',
+      '"FromPort":5432',
+      '"FromPort":0',
+    ),
+  },
+  {
+    what: 'instances that may send anything anywhere',
+    plant: property(
+      'compute/OrdersFleetSecurityGroup',
+      ['SecurityGroupEgress'],
+      [{ CidrIp: '0.0.0.0/0', IpProtocol: '-1', Description: 'All' }],
+    ),
+  },
+  {
+    what: 'a database that may send anything anywhere',
+    plant: property('data/StoreSecurityGroup', ['SecurityGroupEgress'], undefined),
+  },
+  {
+    what: 'a rule that does not say what it is for',
+    plant: property('compute/OrdersFleetSecurityGroup', ['SecurityGroupEgress', 0, 'Description'], undefined),
+  },
+  {
+    what: 'something in the default security group',
+    plant: property(DATABASE, ['VPCSecurityGroups'], [{ 'Fn::GetAtt': ['Vpc8378EB38', 'DefaultSecurityGroup'] }]),
+  },
+  { what: 'a group without subnets', plant: property(GROUP, ['VPCZoneIdentifier'], []) },
+  {
+    what: 'a group in one zone',
+    plant: (templates) => {
+      const group = Object.entries(templates['sluice-prod-compute']!.Resources).find(([id]) =>
+        id.startsWith('OrdersFleetGroupASG'),
+      )![1];
+      Object.assign(group.Properties, { VPCZoneIdentifier: [Object(group.Properties.VPCZoneIdentifier)[0]] });
+    },
+  },
+  {
+    what: 'workers in subnets that the internet reaches',
+    plant: (templates) => {
+      const table = located(templates, 'network/VpcWorkersSubnet1RouteTable').id;
+      added('network', 'Gateway', { Type: 'AWS::EC2::InternetGateway', Properties: {} })(templates);
+      const route = { RouteTableId: { Ref: table }, DestinationCidrBlock: '0.0.0.0/0', GatewayId: { Ref: 'Gateway' } };
+      added('network', 'Outwards', { Type: 'AWS::EC2::Route', Properties: route })(templates);
+    },
+  },
+  {
+    what: 'a database with a way out',
+    plant: (templates) => {
+      const table = located(templates, 'network/VpcDatabaseSubnet1RouteTable').id;
+      added('network', 'Nat', { Type: 'AWS::EC2::NatGateway', Properties: {} })(templates);
+      const route = { RouteTableId: { Ref: table }, DestinationCidrBlock: '0.0.0.0/0', NatGatewayId: { Ref: 'Nat' } };
+      added('network', 'Outwards', { Type: 'AWS::EC2::Route', Properties: route })(templates);
+    },
+  },
+  { what: 'a service that is called and has no endpoint', plant: removed('network/EndpointsSqs') },
+  {
+    what: 'workers without a way to AWS',
+    plant: (templates) => {
+      for (const service of ['Sqs', 'SecretsManager', 'Logs']) removed(`network/Endpoints${service}`)(templates);
+    },
+  },
+  { what: 'an endpoint without a policy', plant: property('network/EndpointsSqs', ['PolicyDocument'], undefined) },
+  {
+    what: 'an endpoint for principals of every account',
+    plant: statement('network/EndpointsSqs', 'aws:PrincipalAccount', (found) =>
+      Reflect.deleteProperty(found, 'Condition'),
+    ),
+  },
+  {
+    what: 'an endpoint that its callers do not find',
+    plant: property('network/EndpointsLogs', ['PrivateDnsEnabled'], false),
+  },
+  {
+    what: 'an endpoint for whoever is in the network',
+    plant: property(
+      'network/EndpointsSecurityGroup',
+      ['SecurityGroupIngress'],
+      [{ CidrIp: '10.60.0.0/16', IpProtocol: 'tcp', FromPort: 443, ToPort: 443, Description: 'All' }],
+    ),
+  },
+  {
+    what: 'a network that logs nothing',
+    plant: (templates) => {
+      const { Resources } = templates['sluice-prod-network']!;
+      for (const [id, { Type }] of Object.entries(Resources)) {
+        if (Type === 'AWS::EC2::FlowLog') Reflect.deleteProperty(Resources, id);
+      }
+    },
+  },
+  {
+    what: 'a database in the subnets of the workers',
+    plant: text(
+      'data/StoreInstanceSubnetGroup',
+      /ExportsOutputRefVpcDatabaseSubnet1\w+/,
+      exported(/ExportsOutputRefVpcWorkersSubnet1\w+/),
+    ),
+  },
+  {
+    what: 'a database in one zone',
+    plant: text(
+      'data/StoreInstanceSubnetGroup',
+      /ExportsOutputRefVpcDatabaseSubnet1\w+/,
+      exported(/ExportsOutputRefVpcDatabaseSubnet2\w+/),
+    ),
+  },
+  {
+    what: 'a subnet that gives public addresses',
+    plant: property('network/VpcWorkersSubnet1Subnet', ['MapPublicIpOnLaunch'], true),
+  },
+  {
+    what: 'two subnets with the same addresses',
+    plant: property('network/VpcDatabaseSubnet1Subnet', ['CidrBlock'], '10.60.1.0/26'),
+  },
+  {
+    what: 'a subnet outside of its network',
+    plant: property('network/VpcDatabaseSubnet2Subnet', ['CidrBlock'], '10.99.3.64/26'),
+  },
+  { what: 'S3 by way of NAT, by the gigabyte', plant: property('network/VpcS3', ['RouteTableIds'], []) },
+  {
+    what: 'a network with other addresses than its stage says',
+    plant: property('network/Vpc', ['CidrBlock'], '10.0.0.0/8'),
+  },
+];
