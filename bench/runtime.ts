@@ -99,6 +99,9 @@ async function openParts(onDelete: () => void) {
       if (operation === 'delete') onDelete();
       return telemetry.request(operation);
     },
+    onDamaged: (error) => {
+      throw error;
+    },
   });
   const log = pino({ base: { worker: NAME } }, output);
   return { queue, facts: await queue.describe(), queueName: NAME, telemetry, log, surroundings: realSurroundings };

@@ -59,6 +59,7 @@ async function consume<Payload>(
     deadLetterQueueUrl: configuration.deadLetterQueueUrl,
     region: configuration.region,
     onRequest: (operation) => telemetry.request(operation),
+    onDamaged: (err) => log.warn({ err }, 'a message is left to come again'),
   });
   const pool = openPool(configuration.database);
   const facts = await reached(

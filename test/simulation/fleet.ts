@@ -153,6 +153,9 @@ export class Fleet {
         deadLetterQueueUrl: `http://sqs/1/work-dlq${suffix}`,
         region: undefined,
         onRequest: (operation) => telemetry.request(operation),
+        onDamaged: (error) => {
+          throw error;
+        },
         openClient: (deadlineMs) => new SqsClientModel({ ...sqs, fate: this.#fate }, process, deadlineMs),
       }),
       facts: {

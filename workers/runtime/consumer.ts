@@ -37,12 +37,12 @@ const DRAIN_SECONDS_FOR_IDLE_POLLS = 25;
 /** What is left of a drain for giving back what was not begun; of a short drain, a quarter. */
 const RETURN_MS = 5_000;
 /**
- * While a suspect is handled, the leases of all others last this many visibility timeouts and more, one more for each
- * chain: if the suspect ends the process, it comes again first and alone, as often as it takes until SQS moves it, and
- * the others come later, each apart, and cost one receive instead of one for each end.
+ * While a suspect is handled, the leases of all others last this many extensions and more, one more for each chain: if the
+ * suspect ends the process, it comes again first and alone, as often as it takes until SQS moves it, and the others come
+ * later, each apart, and cost one receive instead of one for each end.
  */
 const LEASES_BEHIND_SUSPECT = 5;
-/** No lease lasts longer than this many visibility timeouts: nobody waits for hours after a crash. */
+/** No lease lasts longer than this many extensions: nobody waits for half a day after a crash. */
 const LEASES_APART_MAX = 25;
 
 export interface ConsumerOptions<Payload> {
@@ -99,7 +99,7 @@ export class Consumer<Payload> {
 
   constructor(options: ConsumerOptions<Payload>) {
     const { queue, facts, queueName, probe, telemetry, log, surroundings, onRejection = 'skip' } = options;
-    const { visibilityTimeoutSeconds, fifo } = facts;
+    const { fifo } = facts;
     const halts = onRejection === 'halt';
     const common = { queue, queueName, telemetry, log, surroundings };
     this.#options = options;
@@ -109,7 +109,7 @@ export class Consumer<Payload> {
       this.#wake();
     });
     const hand = this.#hand;
-    this.#keeper = new LeaseKeeper({ ...common, leases: hand.leases, visibilityTimeoutSeconds });
+    this.#keeper = new LeaseKeeper({ ...common, leases: hand.leases });
     // One message of a group at a time where the next depends on what became of it.
     this.#batcher = new Batcher(halts ? { ...BATCH_LIMITS, messagesPerGroup: 1 } : BATCH_LIMITS);
     this.#liveness = new Liveness(surroundings.monotonicMs());
@@ -135,7 +135,7 @@ export class Consumer<Payload> {
     const { schema, handle, recordRejection } = options;
     this.#attempts = new Attempts({ ...common, hand, fifo, schema, handle, liveness: this.#liveness });
     const parts = { settlement: this.#settlement, outage: this.#outage, recordRejection, halts };
-    this.#settling = new Settling({ ...common, ...parts, hand, facts });
+    this.#settling = new Settling({ ...common, ...parts, hand, facts, keeper: this.#keeper });
   }
 
   /** Ends after `stop`, when everything is settled or the drain's deadline has passed. */
@@ -341,48 +341,52 @@ export class Consumer<Payload> {
   /** If a suspect ends this process, it must come again before the others do, and they apart from each other. */
   async #setApart(batch: readonly Delivery[]): Promise<void> {
     if (!this.#batcher.isSuspectUnderWay) return;
-    const { visibilityTimeoutSeconds } = this.#options.facts;
-    const extensions = this.#extensions(batch, 1, (left) => left > visibilityTimeoutSeconds);
+    const extensions = this.#extensions(batch, 1, (_, left) => left > 1);
     let leases = LEASES_BEHIND_SUSPECT;
     for (const chain of this.#batcher.waitingByChain) {
       const waiting = chain.filter((delivery) => this.#hand.holds(delivery));
       if (waiting.length === 0) continue;
       // Those that were set apart for a suspect before this one still are.
-      const isNear = (left: number) => left < (LEASES_BEHIND_SUSPECT - 1) * visibilityTimeoutSeconds;
+      const isNear = ({ isSetApart }: Delivery, left: number) => !isSetApart || left < LEASES_BEHIND_SUSPECT - 1;
       extensions.push(...this.#extensions(waiting, leases, isNear));
+      for (const delivery of waiting) delivery.isSetApart = true;
       leases = Math.min(leases + 1, LEASES_APART_MAX);
     }
     await this.#keeper.extend(extensions);
   }
 
-  /** To so many visibility timeouts from now, those of whose lease so much is left. */
+  /** To so many extensions from now, those of whose lease so many are left. */
   #extensions(
     deliveries: readonly Delivery[],
     leases: number,
-    isWanted: (leftSeconds: number) => boolean,
+    isWanted: (delivery: Delivery, left: number) => boolean,
   ): VisibilityChange[] {
     const nowMs = this.#options.surroundings.monotonicMs();
-    const visibilityTimeoutSeconds = leases * this.#options.facts.visibilityTimeoutSeconds;
-    const handles = deliveries
-      .filter((delivery) => this.#hand.holds(delivery))
-      .map(({ message }) => message.receiptHandle)
-      .filter((handle) => isWanted((this.#hand.leases.leftMs(handle, nowMs) ?? 0) / 1000));
-    return this.#hand.leases
-      .thatMayLast(handles, visibilityTimeoutSeconds, nowMs)
-      .map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds }));
+    const table = this.#hand.leases;
+    return deliveries
+      .filter((delivery) => {
+        const leftMs = table.leftMs(delivery.message.receiptHandle, nowMs) ?? 0;
+        return this.#hand.holds(delivery) && isWanted(delivery, leftMs / 1000 / table.extensionSeconds);
+      })
+      .map(({ message: { receiptHandle } }) => {
+        const wanted = leases * table.extensionSeconds;
+        const visibilityTimeoutSeconds = Math.min(wanted, table.secondsPermitted(receiptHandle, nowMs));
+        return { receiptHandle, visibilityTimeoutSeconds };
+      });
   }
 
   /** For a database that stays away, and for a drain that comes to its end. What is being written is waited for. */
   #giveBackWhatWaitsTooLong(nowMs: number): void {
     const settling = this.#settling;
     const batcher = this.#batcher;
+    // Received once more, what is at its last receive would be dead for the database's fault: it is kept as long as can be.
+    const mayGo = (waiting: readonly Delivery[]) => !waiting.some((delivery) => settling.isLastReceive(delivery));
     if (this.#stopping.signal.aborted) {
       // A poll that has not ended yet would only receive it once more.
       const isAway = this.#outage.state !== 'closed' && this.#polls.size === 0;
-      if (isAway || nowMs >= this.#drain.returnAtMs) void settling.giveBack(batcher.dropReady(), () => 0);
+      if (nowMs >= this.#drain.returnAtMs) void settling.giveBack(batcher.dropReady(), () => 0);
+      else if (isAway) void settling.giveBack(batcher.dropReady(mayGo), () => 0);
     } else if (this.#outage.isTooLong) {
-      // Received once more, what is at its last receive would be dead for the database's fault: it is kept.
-      const mayGo = (waiting: readonly Delivery[]) => !waiting.some((delivery) => settling.isLastReceive(delivery));
       const delays = new Map<string, number>();
       void settling.giveBack(batcher.dropReady(mayGo), (delivery) => {
         const delay = delays.get(delivery.chain) ?? settling.delaySeconds(MESSAGE_BACK_OFF, delivery);

@@ -10,6 +10,8 @@ export interface Delivery extends Batchable {
   attempt: AbortController | undefined;
   /** Since when it is kept for a database that did not take it. */
   heldSinceMs: number | undefined;
+  /** Its lease was made longer for a suspect, so that the two do not come again together. */
+  isSetApart: boolean;
 }
 
 /** What a message takes of the memory that admission counts: its body and its attributes. */

@@ -72,6 +72,7 @@ export class Hand {
       arrivedAtMs: this.#surroundings.monotonicMs(),
       attempt: undefined,
       heldSinceMs: undefined,
+      isSetApart: false,
     };
   }
 }

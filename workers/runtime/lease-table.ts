@@ -8,7 +8,7 @@
  *
  * Holds always: a deadline counts from when the request was *sent*, so it errs on the early side; of changes that may
  * be done in any order the shortest counts; an entry that is being given back is not extended any more, since an
- * extension that overtakes the return would hide a message that was just given back; nothing is extended beyond twelve
+ * extension that overtakes the return would hide a message that was just given back; nothing is asked for beyond twelve
  * hours from its receive; a lease that is lost stays lost.
  *
  * Only the consumer and its lease keeper change it. Times are milliseconds on the monotonic clock.
@@ -17,6 +17,11 @@ import assert from 'node:assert/strict';
 
 /** SQS refuses a visibility that would reach beyond this from the receive (SQS Developer Guide, visibility timeout). */
 export const LEASE_TOTAL_HOURS_MAX = 12;
+/**
+ * What is worked on for hours is asked for in pieces of this: when its worker is killed it comes again within a quarter of an
+ * hour, however long its queue hides a message.
+ */
+const EXTENSION_SECONDS_MAX = 900;
 
 /** A visibility that was asked for. */
 interface Change {
@@ -37,6 +42,8 @@ interface Lease {
 }
 
 export class LeaseTable {
+  /** What an extension asks for, from then on. */
+  readonly extensionSeconds: number;
   readonly #visibilityTimeoutMs: number;
   readonly #leases = new Map<string, Lease>();
   readonly #onLost: (receiptHandle: string) => void;
@@ -44,6 +51,7 @@ export class LeaseTable {
   /** @param onLost told once for every lease that ends in this worker's hands. */
   constructor(visibilityTimeoutSeconds: number, onLost: (receiptHandle: string) => void = () => {}) {
     this.#visibilityTimeoutMs = visibilityTimeoutSeconds * 1000;
+    this.extensionSeconds = Math.min(visibilityTimeoutSeconds, EXTENSION_SECONDS_MAX);
     this.#onLost = onLost;
   }
 
@@ -78,13 +86,13 @@ export class LeaseTable {
     return lease === undefined ? undefined : lease.deadlineMs - nowMs;
   }
 
-  /** Receipt handles to extend now: held, and past half of their time. Those whose time has passed are lost. */
+  /** Receipt handles to extend now: held, with half an extension left. Those whose time has passed are lost. */
   due(nowMs: number): string[] {
     const due: string[] = [];
     for (const [receiptHandle, lease] of this.#leases) {
       if (lease.state !== 'held') continue;
       if (lease.deadlineMs <= nowMs) this.lost(receiptHandle);
-      else if (this.#dueAtMs(lease) <= nowMs && this.#mayLast(lease, nowMs + this.#visibilityTimeoutMs)) {
+      else if (this.#dueAtMs(lease) <= nowMs && this.#mayLast(lease, nowMs + this.#extensionMs)) {
         due.push(receiptHandle);
       }
     }
@@ -102,15 +110,13 @@ export class LeaseTable {
 
   /** When a lease is due whose request was sent then. */
   firstDueAtMs(requestSentAtMs: number): number {
-    return requestSentAtMs + this.#visibilityTimeoutMs / 2;
+    return requestSentAtMs + this.#visibilityTimeoutMs - this.#extensionMs / 2;
   }
 
-  /** Those of them that SQS would let last so long from now. */
-  thatMayLast(receiptHandles: readonly string[], seconds: number, nowMs: number): string[] {
-    return receiptHandles.filter((receiptHandle) => {
-      const lease = this.#leases.get(receiptHandle);
-      return lease !== undefined && this.#mayLast(lease, nowMs + seconds * 1000);
-    });
+  /** The longest that SQS would hide a message from now; 0 when there is no lease of it. */
+  secondsPermitted(receiptHandle: string, nowMs: number): number {
+    const lease = this.#leases.get(receiptHandle);
+    return lease === undefined ? 0 : Math.max(0, Math.floor((this.#endsAtMs(lease) - nowMs) / 1000));
   }
 
   /**
@@ -163,13 +169,21 @@ export class LeaseTable {
     assert(this.#leases.delete(receiptHandle), 'only a leased message is released');
   }
 
-  /** Half of its time before its end; at its end, where it may not be extended. */
+  /** Half an extension before its end; at its end, where it may not be extended. */
   #dueAtMs(lease: Lease): number {
-    const dueAtMs = lease.deadlineMs - this.#visibilityTimeoutMs / 2;
-    return this.#mayLast(lease, dueAtMs + this.#visibilityTimeoutMs) ? dueAtMs : lease.deadlineMs;
+    const dueAtMs = lease.deadlineMs - this.#extensionMs / 2;
+    return this.#mayLast(lease, dueAtMs + this.#extensionMs) ? dueAtMs : lease.deadlineMs;
   }
 
-  #mayLast({ receivedAtMs }: Lease, untilMs: number): boolean {
-    return untilMs <= receivedAtMs + LEASE_TOTAL_HOURS_MAX * 3_600_000;
+  #mayLast(lease: Lease, untilMs: number): boolean {
+    return untilMs <= this.#endsAtMs(lease);
+  }
+
+  #endsAtMs({ receivedAtMs }: Lease): number {
+    return receivedAtMs + LEASE_TOTAL_HOURS_MAX * 3_600_000;
+  }
+
+  get #extensionMs(): number {
+    return this.extensionSeconds * 1000;
   }
 }

@@ -41,8 +41,8 @@ export interface ReceivedMessage {
   readonly messageGroupId: string | undefined;
   /** FIFO only: grows within a group. */
   readonly sequenceNumber: string | undefined;
-  /** Milliseconds since 1970, when SQS accepted it. */
-  readonly sentTimestampMs: number;
+  /** Milliseconds since 1970, when SQS accepted it; undefined from a server that does not say. */
+  readonly sentTimestampMs: number | undefined;
   /** As they came: they go with a rejected message into the dead-letter queue. */
   readonly attributes: NonNullable<Message['MessageAttributes']>;
   /** AWSTraceHeader, the context of the sender's trace; it goes along too. */
@@ -96,6 +96,8 @@ export interface SqsQueueOptions {
   readonly region: string | undefined;
   /** Called once for every request that goes out, since SQS bills each; what it returns is called at its end, with its error. */
   readonly onRequest: (operation: SqsOperation) => (error?: unknown) => void;
+  /** Told of a message that came damaged, beside others that did not: it is left alone, and comes again. */
+  readonly onDamaged: (error: unknown) => void;
   /**
    * Opens a client whose every call ends by its deadline.
    *
@@ -142,7 +144,29 @@ export class SqsQueue implements QueueClient {
         { abortSignal: signal },
       ),
     );
-    return messages.map(readReceived);
+    return this.#readable(messages);
+  }
+
+  /** @throws Error when there is none among them: who asked at once again would have all of them counted to death. */
+  #readable(messages: readonly Message[]): ReceivedMessage[] {
+    const isFifo = this.#options.queueUrl.endsWith('.fifo');
+    const received: ReceivedMessage[] = [];
+    const problems: unknown[] = [];
+    const brokenGroups = new Set<string | undefined>();
+    for (const message of messages) {
+      const group = message.Attributes?.MessageGroupId;
+      // What stands behind a damaged one in its group comes again after it, and never before.
+      if (isFifo && brokenGroups.has(group)) continue;
+      try {
+        received.push(readReceived(message));
+      } catch (error) {
+        problems.push(error);
+        brokenGroups.add(group);
+      }
+    }
+    if (problems.length > 0 && received.length === 0) throw problems[0];
+    for (const problem of problems) this.#options.onDamaged(problem);
+    return received;
   }
 
   async deleteBatch(receiptHandles: readonly string[]): Promise<EntryResult[]> {
@@ -251,6 +275,7 @@ function readReceived(message: Message): ReceivedMessage {
   }
   const body = message.Body ?? '';
   checkBody(messageId, body, message.MD5OfBody);
+  const sentTimestamp = message.Attributes?.SentTimestamp;
   return {
     messageId,
     receiptHandle,
@@ -258,7 +283,7 @@ function readReceived(message: Message): ReceivedMessage {
     receiveCount: Number(message.Attributes?.ApproximateReceiveCount ?? 1),
     messageGroupId: message.Attributes?.MessageGroupId,
     sequenceNumber: message.Attributes?.SequenceNumber,
-    sentTimestampMs: Number(message.Attributes?.SentTimestamp ?? Date.now()),
+    sentTimestampMs: sentTimestamp === undefined ? undefined : Number(sentTimestamp),
     attributes: message.MessageAttributes ?? {},
     traceHeader: message.Attributes?.AWSTraceHeader,
   };

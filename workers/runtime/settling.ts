@@ -19,6 +19,7 @@ import { type BackOff, backOffSeconds, CALL_BACK_OFF, MESSAGE_BACK_OFF } from '.
 import type { Delivery } from './delivery.ts';
 import { printable } from './envelope.ts';
 import type { Hand } from './hand.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
 import type { Outage } from './outage.ts';
 import type { QueueClient, QueueFacts } from './queue-client.ts';
 import { deadLetterFor, type Rejection } from './rejection.ts';
@@ -33,6 +34,7 @@ export const REJECTIONS_UNDER_WAY_MAX = 8;
 
 export interface SettlingOptions {
   readonly hand: Hand;
+  readonly keeper: LeaseKeeper;
   readonly queue: QueueClient;
   readonly facts: QueueFacts;
   readonly queueName: string;
@@ -81,7 +83,10 @@ export class Settling {
     const { telemetry, surroundings } = this.#options;
     telemetry.count(outcome.name);
     if (outcome.name === 'stored') {
-      telemetry.observe('dwellSeconds', (surroundings.wallMs() - delivery.message.sentTimestampMs) / 1000);
+      const { sentTimestampMs } = delivery.message;
+      if (sentTimestampMs !== undefined) {
+        telemetry.observe('dwellSeconds', (surroundings.wallMs() - sentTimestampMs) / 1000);
+      }
     }
     this.#delete(delivery);
   }
@@ -101,17 +106,21 @@ export class Settling {
 
   /** In their order, so that of each chain the earlier is shown first. Those whose lease is lost are let go. */
   async giveBack(deliveries: readonly Delivery[], delaySeconds: (delivery: Delivery) => number): Promise<boolean> {
-    const { hand, settlement, telemetry, facts, surroundings } = this.#options;
+    const { hand, keeper, settlement, telemetry, facts, surroundings } = this.#options;
     const ours = deliveries.filter((delivery) => hand.holds(delivery));
     telemetry.count('leasesLost', deliveries.length - ours.length);
     telemetry.count('retried', ours.length);
     this.returned += ours.length;
-    for (const { message } of ours) hand.leases.returning(message.receiptHandle);
+    const handles = ours.map(({ message }) => message.receiptHandle);
+    for (const handle of handles) hand.leases.returning(handle);
+    await keeper.answered(handles);
+    const nowMs = surroundings.monotonicMs();
     const results = await settlement.changeVisibility(
-      ours.map((delivery) => ({
-        receiptHandle: delivery.message.receiptHandle,
-        visibilityTimeoutSeconds: delaySeconds(delivery),
-      })),
+      ours.map((delivery) => {
+        const { receiptHandle } = delivery.message;
+        const permitted = hand.leases.secondsPermitted(receiptHandle, nowMs);
+        return { receiptHandle, visibilityTimeoutSeconds: Math.min(delaySeconds(delivery), permitted) };
+      }),
       facts.fifo,
       (receiptHandle) => (hand.leases.leftMs(receiptHandle, surroundings.monotonicMs()) ?? 0) > 0,
     );

@@ -128,6 +128,22 @@ describe('a stop', () => {
     expect(rig.queue.left).toEqual([{ messageId: 'm1', receiveCount: 1, hiddenSeconds: 0 }]);
   });
 
+  test('keeps what is at its last receive while the database is away, as long as it can', async () => {
+    const rig = new Rig();
+    rig.send([1, 2]);
+    rig.queue.receivedBefore('m1', 4);
+    rig.handle = (ids) => ids.map(() => held);
+    rig.probe = () => false;
+    rig.start();
+    await rig.time.pass(1_000);
+    rig.consumer.stop(20);
+    const shown = () => rig.queue.left.filter(({ hiddenSeconds }) => hiddenSeconds === 0);
+    await rig.time.pass(14_999);
+    expect(shown()).toMatchObject([{ messageId: 'm2' }]);
+    await rig.time.pass(1);
+    expect(shown()).toHaveLength(2);
+  });
+
   test('ends at its deadline although a handler hangs, says so, and leaves those leases alone', async () => {
     const rig = new Rig();
     rig.send([1]);

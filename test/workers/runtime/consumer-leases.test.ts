@@ -38,6 +38,42 @@ describe('leases', () => {
     expect(rig.queue.left[0]!.hiddenSeconds).toBe(50);
   });
 
+  test('count from when the receive was sent: how long its answer took is not known', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    rig.queue.faults.call = (operation) => (operation === 'receive' ? rig.sleep(15_000) : undefined);
+    rig.handle = hang;
+    rig.start();
+    await rig.time.pass(40_000);
+    expect(rig.queue.changes.map(({ atMs }) => atMs)).toEqual([30_000]);
+  });
+
+  test('are given back after an extension that is on its way was answered, or it would hide the message again', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    rig.handle = takes(rig, 30_500, retried);
+    rig.queue.faults.call = (operation) => (operation === 'changeVisibility' ? rig.sleep(1_000) : undefined);
+    rig.start();
+    await rig.time.pass(35_000);
+    expect(rig.queue.changes).toEqual([
+      { atMs: 30_000, entries: [['m1', 60]] },
+      { atMs: 31_000, entries: [['m1', 15]] },
+    ]);
+  });
+
+  test('are given back with what SQS permits: twelve hours from the receive', async () => {
+    const rig = new Rig({ visibilityTimeoutSeconds: 43_200, fifo: true });
+    rig.send([1, 2], 'a');
+    rig.handle = (ids) => ids.map(() => retried);
+    // Nobody knows whether the head was given back, so that its tail waits for a lease more.
+    rig.queue.faults.entry = (_, messageId) => messageId === 'm1';
+    rig.start();
+    await rig.time.pass(60_000);
+    const [[, seconds] = ['none', 0]] = rig.changes.at(-1)!;
+    expect(seconds).toBeGreaterThan(43_000);
+    expect(seconds).toBeLessThan(43_200);
+  });
+
   test('do not depend on the machine’s clock, which somebody may set', async () => {
     const rig = new Rig();
     rig.send([1]);

@@ -79,6 +79,7 @@ describe('rejecting', () => {
     database.isAway = false;
     await rig.untilEmpty();
     expect(rig.queue.deadLetters).toHaveLength(1);
+    expect(rig.counts).toMatchObject({ received: 1, retried: 0 });
   });
 
   test('ends an outage when a reason could be written: a queue of bad messages alone is worked off at full speed', async () => {

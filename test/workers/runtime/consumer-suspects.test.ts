@@ -92,6 +92,43 @@ describe('a message that was received three times or more', () => {
     expect(changesBefore[0]).toEqual([apart]);
   });
 
+  test.each([1_800, 10_800, 43_200])(
+    'comes again after a quarter of an hour, and the others later, where the queue hides for %i s',
+    async (visibilityTimeoutSeconds) => {
+      const rig = new Rig({ visibilityTimeoutSeconds });
+      rig.send(upTo(4));
+      for (const id of ['m1', 'm2', 'm3', 'm4']) suspect(rig, id);
+      const changesBefore = await changesBeforeEach(rig);
+      expect(changesBefore[0]).toEqual([
+        [
+          ['m1', 900],
+          ['m2', 4_500],
+          ['m3', 5_400],
+          ['m4', 6_300],
+        ],
+      ]);
+    },
+  );
+
+  test('has the others hidden until twelve hours from their receive, and no longer', async () => {
+    const rig = new Rig({ visibilityTimeoutSeconds: 900 });
+    rig.send(upTo(10));
+    for (const id of upTo(10)) suspect(rig, `m${id}`);
+    rig.handle = async (ids) => {
+      await rig.sleep(ids[0] === 1 ? 10 * 3_600_000 : 0);
+      return [stored];
+    };
+    rig.start();
+    await rig.untilEmpty(12 * 3_600_000);
+    const apart = rig.queue.changes.filter(({ atMs }) => atMs >= 10 * 3_600_000)[0]!;
+    expect(apart.entries).toEqual([
+      ['m3', 4_500],
+      ['m4', 5_400],
+      ['m5', 6_300],
+      ...[6, 7, 8, 9, 10].map((id) => [`m${id}`, expect.closeTo(2 * 3_600, -2)]),
+    ]);
+  });
+
   test('that ends its process comes again alone', async () => {
     const rig = new Rig({ fifo: true });
     rig.send([1, 2, 3], 'a');

@@ -15,7 +15,6 @@ function makeKeeper() {
     leases,
     queue,
     queueName: 'work',
-    visibilityTimeoutSeconds: 60,
     surroundings: time,
     log: pino({ level: 'silent' }),
   });
@@ -60,6 +59,39 @@ describe('the keeper of leases', () => {
       [30, 1],
       [40, 1],
     ]);
+  });
+
+  test('looks sooner for a lease that comes later and is due before', async () => {
+    const { time, leases, keeper, receive, extensions } = makeKeeper();
+    await receive(1);
+    await time.pass(20_000);
+    // Its receive took long: it was sent before the first.
+    leases.received('slow', -5_000);
+    keeper.watch(leases.firstDueAtMs(-5_000));
+    await time.pass(5_000);
+    expect(extensions()).toEqual([[25, 1]]);
+  });
+
+  test('tells who gives a message back when its extension was answered, or was not for two seconds', async () => {
+    const { time, queue, keeper, receive } = makeKeeper();
+    const [first, second] = await receive(2);
+    const answers = [() => {}];
+    queue.faults.call = () => new Promise<void>((resolve) => answers.push(resolve));
+    await time.pass(30_000);
+    const told: string[] = [];
+    void keeper.answered([first!]).then(() => told.push('first'));
+    await time.pass(500);
+    expect(told).toEqual([]);
+    answers.at(-1)!();
+    await time.pass(0);
+    expect(told).toEqual(['first']);
+    await keeper.answered([first!, second!]);
+    await time.pass(30_000);
+    void keeper.answered([second!]).then(() => told.push('second'));
+    await time.pass(1_999);
+    expect(told).toEqual(['first']);
+    await time.pass(1);
+    expect(told).toEqual(['first', 'second']);
   });
 
   test('extends ten in a call, all calls at once', async () => {

@@ -130,26 +130,34 @@ describe('a lease', () => {
   });
 
   test('is never extended beyond twelve hours from its receive', () => {
-    const leases = new LeaseTable(3_600);
+    const leases = new LeaseTable(900);
     leases.received('a', 0);
     let nowMs = 0;
     for (let extensions = 0; extensions < 100; extensions += 1) {
-      nowMs += HOUR_MS / 2;
+      nowMs += HOUR_MS / 8;
       if (leases.due(nowMs).length === 0) break;
-      leases.extended('a', nowMs, 3_600, nowMs);
+      leases.extended('a', nowMs, 900, nowMs);
     }
-    expect(nowMs).toBe(11.5 * HOUR_MS);
+    expect(nowMs).toBe(11.875 * HOUR_MS);
     expect(leases.holds('a', 12 * HOUR_MS - 1)).toBe(true);
     expect(leases.holds('a', 12 * HOUR_MS)).toBe(false);
   });
 
-  test('may last five visibility timeouts only where that ends within the twelve hours', () => {
+  test('is extended by a quarter of an hour at most, and not before half of that is left', () => {
+    const leases = new LeaseTable(3 * 3_600);
+    leases.received('a', 0);
+    expect(leases.extensionSeconds).toBe(900);
+    expect(leases.firstDueAtMs(0)).toBe(2.875 * HOUR_MS);
+    expect(leases.due(2.875 * HOUR_MS - 1)).toEqual([]);
+    expect(leases.due(2.875 * HOUR_MS)).toEqual(['a']);
+  });
+
+  test('may be hidden until twelve hours from its receive', () => {
     const leases = new LeaseTable(3_600);
-    leases.received('early', 0);
-    leases.received('late', HOUR_MS);
-    const fiveHours = 5 * 3_600;
-    expect(leases.thatMayLast(['early', 'late', 'unknown'], fiveHours, 7 * HOUR_MS)).toEqual(['early', 'late']);
-    expect(leases.thatMayLast(['early', 'late'], fiveHours, 7 * HOUR_MS + 1)).toEqual(['late']);
+    leases.received('a', HOUR_MS);
+    expect(leases.secondsPermitted('a', 7 * HOUR_MS)).toBe(6 * 3_600);
+    expect(leases.secondsPermitted('a', 14 * HOUR_MS)).toBe(0);
+    expect(leases.secondsPermitted('unknown', 0)).toBe(0);
   });
 
   test('is taken once, given back once, and released only while it is there', () => {

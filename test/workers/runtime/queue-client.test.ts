@@ -19,6 +19,7 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
   const counted: SqsOperation[] = [];
   const ended: SqsOperation[] = [];
   const denied: string[] = [];
+  const damaged: unknown[] = [];
   const server = createServer((request, response) => {
     let text = '';
     request.on('data', (part) => {
@@ -44,6 +45,7 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
     queueUrl: `http://127.0.0.1:${port}/000000000000/work${suffix}`,
     deadLetterQueueUrl: `http://127.0.0.1:${port}/000000000000/work-dlq${suffix}`,
     region: 'eu-central-1',
+    onDamaged: (error) => damaged.push(error),
     onRequest: (operation) => {
       counted.push(operation);
       return (error) => {
@@ -57,7 +59,7 @@ async function scriptedSqs(answer: (asked: Asked) => { status?: number; body: ob
     server.closeAllConnections();
     server.close();
   });
-  return { queue, asked, counted, ended, denied };
+  return { queue, asked, counted, ended, denied, damaged };
 }
 
 /** The SDK checks what it sent and received by it. */
@@ -142,12 +144,35 @@ describe('the edge to SQS', () => {
     });
   });
 
-  test('takes nothing of an answer in which a body is not what was sent, nor believes a copy that is not', async () => {
-    const whole = { MessageId: 'm1', ReceiptHandle: 'h1', Body: 'work', MD5OfBody: md5('work') };
-    const damaged = { MessageId: 'm2', ReceiptHandle: 'h2', Body: 'wo?k', MD5OfBody: md5('work') };
+  const message = (id: string, group: string, body = 'work') => ({
+    MessageId: id,
+    ReceiptHandle: `h-${id}`,
+    Body: body,
+    MD5OfBody: md5('work'),
+    Attributes: { MessageGroupId: group },
+  });
+  const idsOf = async (queue: SqsQueue) =>
+    (await queue.receive(new AbortController().signal)).map(({ messageId }) => messageId);
+
+  test('leaves a body that is not what was sent to come again, and takes the others', async () => {
+    const messages = [message('m1', 'a', 'wo?k'), message('m2', 'a'), message('m3', 'b')];
+    const { queue, damaged } = await scriptedSqs(() => ({ body: { Messages: messages } }));
+    expect(await idsOf(queue)).toEqual(['m2', 'm3']);
+    expect(damaged).toEqual([expect.objectContaining({ message: expect.stringMatching(/m1 .*another body/) })]);
+  });
+
+  test('leaves what stands behind it in its group to come again too, on a FIFO queue', async () => {
+    const messages = [message('m1', 'a'), message('m2', 'a', 'wo?k'), message('m3', 'a'), message('m4', 'b')];
+    const { queue } = await scriptedSqs(() => ({ body: { Messages: messages } }), '.fifo');
+    expect(await idsOf(queue)).toEqual(['m1', 'm4']);
+  });
+
+  test('fails a receive of damaged bodies alone, and believes no copy that is not what was sent', async () => {
     const { queue } = await scriptedSqs(({ action }) => ({
       body:
-        action === 'SendMessage' ? { MessageId: 'd1', MD5OfMessageBody: md5('wo?k') } : { Messages: [whole, damaged] },
+        action === 'SendMessage'
+          ? { MessageId: 'd1', MD5OfMessageBody: md5('wo?k') }
+          : { Messages: [message('m2', 'a', 'wo?k')] },
     }));
     await expect(queue.receive(new AbortController().signal)).rejects.toThrow(/m2 .*another body/);
     await expect(queue.sendDeadLetter(letter)).rejects.toThrow(/d1 .*another body/);
@@ -185,6 +210,7 @@ describe('the edge to SQS', () => {
       deadLetterQueueUrl: 'http://127.0.0.1/work-dlq',
       region: 'eu-central-1',
       onRequest: () => () => {},
+      onDamaged: () => {},
       openClient: (deadlineMs) => {
         deadlines.push(deadlineMs);
         return { send: () => Promise.resolve({}), destroy: () => {} };
