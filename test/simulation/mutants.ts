@@ -209,7 +209,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a heartbeat after giving back',
     edits: [{ file: 'runtime/lease-table.ts', from: "lease.state = 'returning';", to: '' }],
     caughtBy: ['lease'],
-    seed: 527,
+    seed: 581,
   },
   {
     name: 'a later message is started while an earlier one is unknown',

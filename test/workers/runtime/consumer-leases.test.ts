@@ -48,6 +48,23 @@ describe('leases', () => {
     expect(rig.queue.changes.map(({ atMs }) => atMs)).toEqual([30_000]);
   });
 
+  test('are lost to a commit two seconds before their end: it would not be there in time', async () => {
+    const rig = new Rig();
+    rig.send([1]);
+    rig.queue.faults.entry = () => true;
+    const lostAt: number[][] = [];
+    rig.handle = async (_, claim) => {
+      await rig.sleep(57_900);
+      lostAt.push(claim.lost());
+      await rig.sleep(200);
+      lostAt.push(claim.lost());
+      return [lost];
+    };
+    rig.start();
+    await rig.time.pass(59_000);
+    expect(lostAt).toEqual([[], [1]]);
+  });
+
   test('are given back after an extension that is on its way was answered, or it would hide the message again', async () => {
     const rig = new Rig();
     rig.send([1]);

@@ -90,8 +90,11 @@ describe('the inbox', () => {
   test('keeps the keys of different workers apart', async () => {
     const { pool, writer } = await makeWriter(postgres);
     const other = workWriter(pool, { consumer: 'other' });
-    expect(await writer.commit([message('a')], always)).toEqual([stored]);
-    expect(await other.commit([message('a')], always)).toEqual([stored]);
+    expect(await writer.commit([message('a', '1')], always)).toEqual([stored]);
+    expect(await other.commit([message('a', '2')], always)).toEqual([stored]);
+    // Neither is compared with what the other stored under the same key.
+    expect(await writer.commit([message('a', '1')], always)).toEqual([suppressed]);
+    expect(await other.commit([message('a', '2')], always)).toEqual([suppressed]);
   });
 
   test('writes nothing when the lease was lost before the commit', async () => {
@@ -121,6 +124,18 @@ describe('the inbox', () => {
     );
     expect(outcomes.map(({ name }) => name)).toEqual(['lost', 'stored', 'retried', 'stored']);
     expect(await ids()).toEqual(['b1', 'b2']);
+  });
+
+  test('stores nothing behind a lease that was lost in the first half of a batch that is halved', async () => {
+    const { writer } = await makeWriter(postgres);
+    const [a1, bad, a2, b1] = [message('a1', '1', 'a'), message('bad', 'x'), message('a2', '1', 'a'), message('b1')];
+    let attempts = 0;
+    const outcomes = await writer.commit([a1!, bad!, a2!, b1!], (claimed) => {
+      attempts += 1;
+      return losing((each) => attempts > 1 && each === a1)(claimed);
+    });
+    expect(outcomes.map(({ name }) => name)).toEqual(['lost', 'rejected', 'retried', 'stored']);
+    expect(await ids()).toEqual(['b1']);
   });
 
   test('tells the write that its lease was lost, whatever it throws then', async () => {
