@@ -252,6 +252,8 @@ export class Consumer<Payload> {
     // During a drain too: given back, it would be received again by the next poll that has not ended yet.
     for (const delivery of deliveries) this.#batcher.add(delivery);
     this.#pump();
+    // The poll was under way when the suspect began.
+    if (this.#batcher.isSuspectUnderWay) await this.#setApart();
   }
 
   #pollSoon(): void {
@@ -339,15 +341,16 @@ export class Consumer<Payload> {
   }
 
   /** If a suspect ends this process, it must come again before the others do, and they apart from each other. */
-  async #setApart(batch: readonly Delivery[]): Promise<void> {
+  async #setApart(batch: readonly Delivery[] = []): Promise<void> {
     if (!this.#batcher.isSuspectUnderWay) return;
     const extensions = this.#extensions(batch, 1, (_, left) => left > 1);
     let leases = LEASES_BEHIND_SUSPECT;
     for (const chain of this.#batcher.waitingByChain) {
       const waiting = chain.filter((delivery) => this.#hand.holds(delivery));
       if (waiting.length === 0) continue;
-      // Those that were set apart for a suspect before this one still are.
-      const isNear = ({ isSetApart }: Delivery, left: number) => !isSetApart || left < LEASES_BEHIND_SUSPECT - 1;
+      // Those that were set apart for a suspect before this one still are, unless that took long.
+      const isNear = ({ isSetApart }: Delivery, left: number) =>
+        !isSetApart || (batch.length > 0 && left < LEASES_BEHIND_SUSPECT - 1);
       extensions.push(...this.#extensions(waiting, leases, isNear));
       for (const delivery of waiting) delivery.isSetApart = true;
       leases = Math.min(leases + 1, LEASES_APART_MAX);

@@ -110,6 +110,22 @@ describe('a message that was received three times or more', () => {
     },
   );
 
+  test('has hidden longer, too, what a poll brings that was under way when it began', async () => {
+    const rig = new Rig();
+    rig.send(upTo(10));
+    rig.start();
+    await rig.untilEmpty();
+    expect(rig.queue.pollsUnderWay).toBe(2);
+    rig.handle = hang;
+    rig.send([11]);
+    suspect(rig, 'm11');
+    await rig.time.pass(200);
+    rig.send([12]);
+    await rig.time.pass(200);
+    expect(rig.handled.at(-1)).toEqual([11]);
+    expect(rig.changes).toEqual([[['m12', 300]]]);
+  });
+
   test('has the others hidden until twelve hours from their receive, and no longer', async () => {
     const rig = new Rig({ visibilityTimeoutSeconds: 900 });
     rig.send(upTo(10));
