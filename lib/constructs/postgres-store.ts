@@ -17,6 +17,7 @@ import * as rds from 'aws-cdk-lib/aws-rds';
 import { Construct } from 'constructs';
 import type { CERTIFICATE_AUTHORITIES, INSIGHTS_MODES, MONITORING_INTERVALS_SECONDS } from './database-limits.ts';
 import { letLogsEncrypt } from './log-encryption.ts';
+import type { WorkerDatabase } from './worker-database.ts';
 
 /** Database and owner; the local server uses the same names. */
 const DATABASE_NAME = 'sluice';
@@ -139,7 +140,7 @@ export interface PostgresStoreProps {
   readonly removalPolicy?: RemovalPolicy;
 }
 
-export class PostgresStore extends Construct implements ec2.IConnectable {
+export class PostgresStore extends Construct implements WorkerDatabase {
   readonly instance: rds.DatabaseInstance;
   /** Encrypts the storage, its snapshots, the insights and the log lines. */
   readonly encryptionKey: kms.Key;

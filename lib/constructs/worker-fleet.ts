@@ -26,10 +26,10 @@ import { fleetImage, type PinnedImages } from './fleet-image.ts';
 import { scaleOnBacklog } from './fleet-scaling.ts';
 import { fleetUserData } from './fleet-user-data.ts';
 import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './leave-limits.ts';
-import type { PostgresStore } from './postgres-store.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { BUNDLE_ENTRY } from './worker-build.ts';
 import { workerBundle } from './worker-bundle.ts';
+import type { WorkerDatabase } from './worker-database.ts';
 import { WorkerLog } from './worker-log.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 import { WORKER_NODE_OPTIONS } from './worker-node-options.ts';
@@ -58,8 +58,8 @@ export interface WorkerFleetProps {
   /** Queue that the fleet works off. */
   readonly workQueue: WorkQueue;
 
-  /** Database that the fleet writes to. */
-  readonly store: PostgresStore;
+  /** Database that the fleet writes to: a `PostgresStore`, or another that can be told of so. */
+  readonly store: WorkerDatabase;
 
   /** Network that the instances are in. */
   readonly vpc: ec2.IVpc;

@@ -2,6 +2,12 @@
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
+import { Stack } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import { WorkQueue } from '../../../lib/constructs/work-queue.ts';
+import type { WorkerDatabase } from '../../../lib/constructs/worker-database.ts';
+import { WorkerFleet } from '../../../lib/constructs/worker-fleet.ts';
 import { queueModel } from '../queue-model.ts';
 import { queueProblems } from '../queue-rules.ts';
 import { synthesized } from '../synthesized.ts';
@@ -44,6 +50,27 @@ describe('a foreign app with the constructs', () => {
     const [, shown] = textOf('test/lib/constructs/lifted-app.ts').split(/^(?=export function)/m);
     expect(textOf('docs/architecture.md')).toContain(`\`\`\`ts\n${shown}\`\`\``);
   });
+});
+
+test('a fleet writes to a database that an app has already', () => {
+  const { resources } = synthesized((app) => {
+    const stack = new Stack(app, 'shop', { env: { account: '111122223333', region: 'eu-central-1' } });
+    const vpc = new ec2.Vpc(stack, 'Vpc') as ec2.IVpc;
+    const securityGroup = new ec2.SecurityGroup(stack, 'DatabaseGroup', { vpc });
+    const store: WorkerDatabase = {
+      environment: { PGHOST: 'database.example.com', PGDATABASE: 'shop' },
+      connections: new ec2.Connections({ securityGroups: [securityGroup], defaultPort: ec2.Port.tcp(5432) }),
+      grantConnect: (grantee) =>
+        iam.Grant.addToPrincipal({ grantee, actions: ['rds-db:connect'], resourceArns: ['arn:of-the-user'] }),
+    };
+    const workQueue = new WorkQueue(stack, 'Orders', { queueName: 'shop-orders' });
+    const entry = 'workers/orders/main.ts';
+    new WorkerFleet(stack, 'OrdersFleet', { fleetName: 'orders', entry, workQueue, store, vpc });
+  });
+  const textOfAll = (type: string) => JSON.stringify(resources.filter((resource) => resource.type === type));
+  expect(textOfAll('AWS::EC2::LaunchTemplate')).toContain('database.example.com');
+  expect(textOfAll('AWS::IAM::Policy')).toContain('arn:of-the-user');
+  expect(textOfAll('AWS::EC2::SecurityGroupIngress')).toContain('DatabaseGroup');
 });
 
 test('the constructs import nothing of the app that they are in', () => {
