@@ -29,7 +29,9 @@ export class DataStack extends Stack {
     super(scope, id, props);
     const { database, network } = props;
     this.store = new PostgresStore(this, 'Store', {
-      instanceIdentifier: `sluice-${props.stage}`,
+      // The first has no number, so that whoever never restores one never sees it.
+      instanceIdentifier: `sluice-${props.stage}${database.instanceNumber === 1 ? '' : `-${database.instanceNumber}`}`,
+      ...(database.snapshotIdentifier === undefined ? {} : { snapshotIdentifier: database.snapshotIdentifier }),
       vpc: network.vpc,
       vpcSubnets: network.databaseSubnets,
       instanceClass: database.instanceClass,

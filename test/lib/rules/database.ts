@@ -56,12 +56,20 @@ export const databaseRules = {
     databasesOf(stage).flatMap((database) => {
       const { StorageEncrypted, StorageType, Engine, EngineVersion, DBInstanceClass, EngineLifecycleSupport } =
         database.properties;
-      const key = stage.referred(database.stack, database.properties.KmsKeyId);
+      const { KmsKeyId, DBSnapshotIdentifier } = database.properties;
+      const { snapshotIdentifier } = stage.configuration.database;
+      const key = stage.referred(database.stack, KmsKeyId);
+      // A snapshot brings its own encryption, and CloudFormation wants to hear nothing of it.
+      const isEncrypted =
+        snapshotIdentifier === undefined
+          ? StorageEncrypted === true && key?.type === 'AWS::KMS::Key'
+          : StorageEncrypted === undefined && KmsKeyId === undefined;
       return [
+        ...unless(isEncrypted, database, 'is not encrypted with its key'),
         ...unless(
-          StorageEncrypted === true && key?.type === 'AWS::KMS::Key',
+          DBSnapshotIdentifier === snapshotIdentifier,
           database,
-          'is not encrypted with its key',
+          `begins with the snapshot ${String(DBSnapshotIdentifier)}`,
         ),
         ...unless(StorageType === 'gp3', database, `is on ${String(StorageType)}`),
         ...unless(
