@@ -18,6 +18,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import { Construct } from 'constructs';
 import type { CERTIFICATE_AUTHORITIES, INSIGHTS_MODES, MONITORING_INTERVALS_SECONDS } from './database-limits.ts';
+import { KEPT, keptOnceMade } from './kept.ts';
 import { letLogsEncrypt } from './log-encryption.ts';
 
 /** Database and owner; the local server uses the same names. */
@@ -145,7 +146,8 @@ export interface PostgresStoreProps {
   readonly deletionProtection?: boolean;
 
   /**
-   * What becomes of the database, and with it of its key, when it leaves the stack.
+   * What becomes of the database, and with it of its key, when it leaves the stack; what is kept is not kept where it
+   * could not be made.
    *
    * @default RemovalPolicy.SNAPSHOT
    */
@@ -239,7 +241,7 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
       description: `Storage, snapshots, insights and log lines of ${this.#instanceIdentifier}`,
       enableKeyRotation: true,
       // A snapshot that stays is of no use without it.
-      removalPolicy: removalPolicy === RemovalPolicy.DESTROY ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      removalPolicy: removalPolicy === RemovalPolicy.DESTROY ? RemovalPolicy.DESTROY : KEPT,
     });
   }
 
@@ -280,7 +282,7 @@ export class PostgresStore extends Construct implements ec2.IConnectable {
     // Of the same major version as the server that runs locally.
     const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_18_3 });
     const allocatedStorage = props.allocatedStorageGib ?? STORAGE_MIN_GIB;
-    const removalPolicy = props.removalPolicy ?? RemovalPolicy.SNAPSHOT;
+    const removalPolicy = keptOnceMade(props.removalPolicy ?? RemovalPolicy.SNAPSHOT);
     return {
       engine,
       instanceIdentifier: this.#instanceIdentifier,

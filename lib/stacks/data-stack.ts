@@ -1,6 +1,7 @@
 /** What must outlive everything else: the database. */
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { KEPT } from '../constructs/kept.ts';
 import { PostgresStore } from '../constructs/postgres-store.ts';
 import type { DatabaseSettings } from '../settings.ts';
 import type { NetworkStack } from './network-stack.ts';
@@ -19,7 +20,7 @@ export interface DataStackProps extends StackProps {
 const removalPolicies = {
   destroy: RemovalPolicy.DESTROY,
   snapshot: RemovalPolicy.SNAPSHOT,
-  retain: RemovalPolicy.RETAIN,
+  retain: KEPT,
 } as const;
 
 export class DataStack extends Stack {

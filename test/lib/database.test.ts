@@ -214,7 +214,7 @@ describe.each(apps)('the database of stage $stage', ({ stage, app }) => {
   test('has a key of its own that rotates, stays as long as what it encrypts, and serves these log groups alone', () => {
     expect(key).toMatchObject({ stack: instance!.stack, properties: { EnableKeyRotation: true } });
     expect([whole(instance!.id).DeletionPolicy, whole(key.id).DeletionPolicy]).toEqual(
-      prod ? ['Snapshot', 'Retain'] : ['Delete', 'Delete'],
+      prod ? ['Snapshot', 'RetainExceptOnCreate'] : ['Delete', 'Delete'],
     );
     const contexts = [...JSON.stringify(key.properties).matchAll(/:log-group:([^"]+)"/g)].map(([, name]) => name);
     expect(contexts).toEqual(['postgresql', 'upgrade'].map((name) => `/aws/rds/instance/sluice-${stage}/${name}`));

@@ -91,7 +91,11 @@ export const databaseRules = {
       const { database: settings } = stage.configuration;
       const { MultiAZ, DeletionProtection, BackupRetentionPeriod, DeleteAutomatedBackups, CopyTagsToSnapshot } =
         database.properties;
-      const policy = { destroy: 'Delete', snapshot: 'Snapshot', retain: 'Retain' }[settings.removalPolicy];
+      const expected = {
+        destroy: 'Delete,Delete',
+        snapshot: 'Snapshot,Snapshot',
+        retain: 'RetainExceptOnCreate,Retain',
+      }[settings.removalPolicy];
       const policies = ['DeletionPolicy', 'UpdateReplacePolicy'].map((name) => stage.attribute(database, name));
       return [
         ...unless(MultiAZ === settings.multiAz, database, settings.multiAz ? 'has no standby' : 'has a standby'),
@@ -111,11 +115,7 @@ export const databaseRules = {
           'takes its backups along, or leaves them, against its stage',
         ),
         ...unless(CopyTagsToSnapshot === true, database, 'has snapshots without tags'),
-        ...unless(
-          policies.every((each) => each === policy),
-          database,
-          `goes as ${policies.join()}, not ${policy}`,
-        ),
+        ...unless(policies.join() === expected, database, `goes as ${policies.join()}, not ${expected}`),
       ];
     }),
 
