@@ -95,7 +95,12 @@ export const acknowledgements: readonly Acknowledgement[] = [
     rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
     path: 'compute/<Name>Fleet/Role/DefaultPolicy/Resource',
     reason:
-      'the policy names the queue, the log group and the bundle of one role, so nobody else could use it; inline it goes when the role goes',
+      'the policy names the queue and the log group of one role, so nobody else could use it; inline it goes when the role goes',
+  },
+  {
+    rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
+    path: 'compute/<Name>Fleet/BundleRight/Resource',
+    reason: 'the policy is the right of one role to one version of its bundle, and goes when that version goes',
   },
   {
     rule: 'NIST.800.53.R5-IAMNoInlinePolicy',
