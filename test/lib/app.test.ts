@@ -31,9 +31,10 @@ describe.each(stageNames)('stage %s', (stage) => {
 });
 
 describe('the validation of templates', () => {
-  // The validator tells its findings to the terminal as well.
+  // The validator tells its findings to the terminal as well, and what it was warned of.
   beforeEach(() => {
     jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+    jest.spyOn(console, 'error').mockReturnValue();
   });
   afterEach(() => {
     jest.restoreAllMocks();
