@@ -42,6 +42,7 @@ const INSTANCE_WARM_UP = Duration.minutes(3);
 const REFRESH_MAX_HEALTHY_PERCENTAGE = 150;
 const MINIMUM_DEFAULT = 1;
 const MAXIMUM_DEFAULT = 2;
+const ON_DEMAND_BASE_DEFAULT = 1;
 
 export interface WorkerFleetProps {
   /** Name of the fleet; lower-case letters, digits and hyphens. */
@@ -158,7 +159,7 @@ export interface WorkerFleetProps {
   /**
    * How many instances stay on demand before others are Spot; only with `spotInstanceTypes`.
    *
-   * @default 0
+   * @default 1, so that a day without Spot leaves somebody at work
    */
   readonly onDemandBase?: number;
 
@@ -425,7 +426,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     props: WholeProps,
     launchTemplate: ec2.LaunchTemplate,
   ): Pick<autoscaling.AutoScalingGroupProps, 'launchTemplate' | 'mixedInstancesPolicy' | 'capacityRebalance'> {
-    const { spotInstanceTypes = [], instanceType, onDemandBase = 0 } = props;
+    const { spotInstanceTypes = [], instanceType, onDemandBase = ON_DEMAND_BASE_DEFAULT } = props;
     if (spotInstanceTypes.length === 0) return { launchTemplate };
     return {
       mixedInstancesPolicy: {
