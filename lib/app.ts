@@ -21,6 +21,7 @@ import { MessagingStack } from './stacks/messaging-stack.ts';
 import { MonitoringStack } from './stacks/monitoring-stack.ts';
 import { NetworkStack } from './stacks/network-stack.ts';
 import { SchemaStack } from './stacks/schema-stack.ts';
+import { warnWithoutAlarmEmails, warnWithoutImage } from './warnings.ts';
 
 /** What everything that takes tags is found and billed by, beside its stage. */
 const PROJECT = 'sluice';
@@ -67,11 +68,12 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     queues: configuration.queues,
     queueRemovalPolicy: configuration.queueRemovalPolicy,
   });
+  const images = imagesOf(stage);
   const compute = new ComputeStack(app, name('compute'), {
     description: `Sluice ${stage}: the worker fleets`,
     stage,
     fleets: configuration.fleets,
-    images: imagesOf(stage),
+    images,
     logRetentionDays: configuration.watching.workerLogRetentionDays,
     network,
     messaging,
@@ -88,5 +90,7 @@ export function buildApp(app: App, configuration: StageConfiguration): Stacks {
     compute,
     store: data.store,
   });
+  warnWithoutImage(compute, stage, images);
+  warnWithoutAlarmEmails(monitoring, configuration);
   return { network, data, schema, messaging, compute, monitoring };
 }

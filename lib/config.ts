@@ -69,6 +69,7 @@ const devWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 
 const prodWatching: WatchingSettings = { ...commonWatching, ageObjectiveSeconds: 600, workerLogRetentionDays: 90 };
 
 const commonDatabase = {
+  instanceNumber: 1,
   backupWindow: '02:00-03:00',
   maintenanceWindow: 'sun:03:30-sun:04:30',
   certificateAuthority: 'rds-ca-rsa2048-g1',

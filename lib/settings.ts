@@ -61,6 +61,11 @@ const GRAVITON_TYPE = /^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/;
 const GRAVITON_TYPE_ALLOWED = 'a Graviton instance type such as t4g.micro';
 /** Of the 40 that Auto Scaling takes, far more than differ in what they are good for. */
 const SPOT_TYPES_MAX = 20;
+/** As many as anybody restores in a stage's life; two digits keep the name of the instance within the 63 of RDS. */
+const INSTANCE_NUMBER_MAX = 99;
+/** As RDS names its own, `rds:sluice-prod-2026-11-27-02-05`, as people name theirs, and as other accounts share them. */
+const SNAPSHOT = /^(arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:snapshot:)?(rds:)?[A-Za-z](-?[A-Za-z0-9])*$/;
+const SNAPSHOT_ALLOWED = 'the name or the ARN of a snapshot of RDS, such as sluice-prod-before-the-fault';
 /** RDS refuses a storage ceiling closer than this to what it starts with. */
 const STORAGE_CEILING_RATIO = 1.1;
 /** What CloudWatch Logs keeps, for no other number of days: up to ten years. */
@@ -229,6 +234,16 @@ const fleetSettings = settings({
 });
 
 const databaseSettings = settings({
+  /**
+   * Which database of the stage this is, one after the other: 1 is called sluice-<stage>, 2 sluice-<stage>-2; 1 to 99, above
+   * 1 with a `snapshotIdentifier` alone, default 1. Another number replaces the database.
+   */
+  instanceNumber: whole(1, INSTANCE_NUMBER_MAX),
+  /**
+   * The snapshot that the database begins with, by its name or ARN; it stays here as long as that database does. Default
+   * none: an empty database.
+   */
+  snapshotIdentifier: text(SNAPSHOT, SNAPSHOT_ALLOWED).optional(),
   /** The class of the instance, Graviton; dev db.t4g.micro, prod db.m7g.large. */
   instanceClass: text(/^db\.[a-z]+\d+g[a-z]*\.[a-z0-9]+$/, 'a Graviton instance class such as db.t4g.micro'),
   /** The storage that the database starts with; 20 to 65536, dev 20, prod 100. */
@@ -259,6 +274,13 @@ const databaseSettings = settings({
   /** What becomes of the database when its stack is deleted; dev destroy, prod snapshot. */
   removalPolicy: oneOf(['destroy', 'snapshot', 'retain']),
 }).superRefine((database, context) => {
+  if (database.instanceNumber > 1 && database.snapshotIdentifier === undefined) {
+    context.addIssue({
+      code: 'custom',
+      path: ['snapshotIdentifier'],
+      message: `the snapshot that database ${database.instanceNumber} (instanceNumber) began with; without it an empty one would take its place`,
+    });
+  }
   const ceilingMin = Math.ceil(database.allocatedStorageGib * STORAGE_CEILING_RATIO);
   if (database.maxAllocatedStorageGib < ceilingMin) {
     context.addIssue({

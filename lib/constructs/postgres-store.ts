@@ -6,8 +6,10 @@
  * makes it, keeps it in Secrets Manager and rotates it, and the migration step reads it at run time.
  *
  * Holds always: a log group is there, encrypted and with an end, before RDS writes the first line into it, for which the
- * instance has a name of one's own choosing; what can cost money without anybody having asked for it is off.
+ * instance has a name of one's own choosing; what can cost money without anybody having asked for it is off; a database
+ * that begins with a snapshot differs from an empty one in nothing but what the snapshot decides.
  */
+import assert from 'node:assert/strict';
 import { ArnFormat, Duration, Names, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -16,6 +18,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import { Construct } from 'constructs';
 import type { CERTIFICATE_AUTHORITIES, INSIGHTS_MODES, MONITORING_INTERVALS_SECONDS } from './database-limits.ts';
+import { KEPT, keptOnceMade } from './kept.ts';
 import { letLogsEncrypt } from './log-encryption.ts';
 import type { WorkerDatabase } from './worker-database.ts';
 
@@ -38,6 +41,17 @@ export interface PostgresStoreProps {
    */
   readonly instanceIdentifier?: string;
 
+  /**
+   * Snapshot that the database begins with, by its name or ARN; encrypted, and of a database that this construct made.
+   *
+   * The snapshot decides key, owner and database name. In a stack that has a database already it needs another
+   * `instanceIdentifier`, because CloudFormation makes the new one before it deletes the old. It has to stay as long as the
+   * database does: without it CloudFormation makes an empty one in its place.
+   *
+   * @default none: an empty database
+   */
+  readonly snapshotIdentifier?: string;
+
   /** Network that the database is in. */
   readonly vpc: ec2.IVpc;
 
@@ -56,7 +70,7 @@ export interface PostgresStoreProps {
   readonly instanceClass?: string;
 
   /**
-   * Storage that the database starts with, in GiB.
+   * Storage that the database starts with, in GiB; at least that of its snapshot.
    *
    * @default 20, the least that RDS has
    */
@@ -133,7 +147,8 @@ export interface PostgresStoreProps {
   readonly deletionProtection?: boolean;
 
   /**
-   * What becomes of the database, and with it of its key, when it leaves the stack.
+   * What becomes of the database, and with it of its key, when it leaves the stack; what is kept is not kept where it
+   * could not be made.
    *
    * @default RemovalPolicy.SNAPSHOT
    */
@@ -141,7 +156,7 @@ export interface PostgresStoreProps {
 }
 
 export class PostgresStore extends Construct implements WorkerDatabase {
-  readonly instance: rds.DatabaseInstance;
+  readonly instance: rds.IDatabaseInstance;
   /** Encrypts the storage, its snapshots, the insights and the log lines. */
   readonly encryptionKey: kms.Key;
   /** Of each file that PostgreSQL logs into. */
@@ -171,11 +186,9 @@ export class PostgresStore extends Construct implements WorkerDatabase {
     this.instance = this.#instance(props, securityGroup);
     this.instance.node.addDependency(...this.logGroups);
 
-    const { secret } = this.instance;
-    if (secret === undefined) throw new Error(`${this.node.path}: RDS manages the password but names no secret`);
     // With the port as a number: the instance's own knows it only after deployment.
     this.connections = new ec2.Connections({ securityGroups: [securityGroup], defaultPort: ec2.Port.tcp(PORT) });
-    this.secretArn = secret.secretArn;
+    this.secretArn = instanceResource(this.instance).attrMasterUserSecretSecretArn;
     const common = {
       PGHOST: this.instance.dbInstanceEndpointAddress,
       PGPORT: String(PORT),
@@ -229,7 +242,7 @@ export class PostgresStore extends Construct implements WorkerDatabase {
       description: `Storage, snapshots, insights and log lines of ${this.#instanceIdentifier}`,
       enableKeyRotation: true,
       // A snapshot that stays is of no use without it.
-      removalPolicy: removalPolicy === RemovalPolicy.DESTROY ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      removalPolicy: removalPolicy === RemovalPolicy.DESTROY ? RemovalPolicy.DESTROY : KEPT,
     });
   }
 
@@ -245,12 +258,33 @@ export class PostgresStore extends Construct implements WorkerDatabase {
     });
   }
 
-  #instance(props: PostgresStoreProps, securityGroup: ec2.SecurityGroup): rds.DatabaseInstance {
+  #instance(props: PostgresStoreProps, securityGroup: ec2.SecurityGroup): rds.IDatabaseInstance {
+    const common = this.#settings(props, securityGroup);
+    if (props.snapshotIdentifier === undefined) {
+      return new rds.DatabaseInstance(this, 'Instance', {
+        ...common,
+        storageEncrypted: true,
+        storageEncryptionKey: this.encryptionKey,
+        databaseName: DATABASE_NAME,
+        credentials: rds.Credentials.fromUsername(OWNER_NAME),
+        manageMasterUserPassword: true,
+      });
+    }
+    const restored = new rds.DatabaseInstanceFromSnapshot(this, 'Instance', {
+      ...common,
+      snapshotIdentifier: props.snapshotIdentifier,
+    });
+    // The CDK has it for empty databases alone; CloudFormation turns it on after it has restored the snapshot.
+    instanceResource(restored).manageMasterUserPassword = true;
+    return restored;
+  }
+
+  #settings(props: PostgresStoreProps, securityGroup: ec2.SecurityGroup): rds.DatabaseInstanceSourceProps {
     // Of the same major version as the server that runs locally.
     const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_18_3 });
     const allocatedStorage = props.allocatedStorageGib ?? STORAGE_MIN_GIB;
-    const removalPolicy = props.removalPolicy ?? RemovalPolicy.SNAPSHOT;
-    return new rds.DatabaseInstance(this, 'Instance', {
+    const removalPolicy = keptOnceMade(props.removalPolicy ?? RemovalPolicy.SNAPSHOT);
+    return {
       engine,
       instanceIdentifier: this.#instanceIdentifier,
       // Beyond the end of community support RDS charges by the core hour for staying: upgrade instead.
@@ -261,13 +295,8 @@ export class PostgresStore extends Construct implements WorkerDatabase {
       instanceType: new ec2.InstanceType((props.instanceClass ?? 'db.t4g.micro').replace(/^db\./, '')),
       multiAz: props.multiAz ?? false,
       storageType: rds.StorageType.GP3,
-      storageEncrypted: true,
-      storageEncryptionKey: this.encryptionKey,
       allocatedStorage,
       maxAllocatedStorage: props.maxAllocatedStorageGib ?? 2 * allocatedStorage,
-      databaseName: DATABASE_NAME,
-      credentials: rds.Credentials.fromUsername(OWNER_NAME),
-      manageMasterUserPassword: true,
       iamAuthentication: true,
       port: PORT,
       vpc: props.vpc,
@@ -286,7 +315,7 @@ export class PostgresStore extends Construct implements WorkerDatabase {
       deleteAutomatedBackups: removalPolicy === RemovalPolicy.DESTROY,
       deletionProtection: props.deletionProtection ?? true,
       removalPolicy,
-    });
+    };
   }
 
   #parameters(engine: rds.IInstanceEngine): rds.ParameterGroup {
@@ -336,6 +365,12 @@ export class PostgresStore extends Construct implements WorkerDatabase {
     });
     return { monitoringInterval: Duration.seconds(intervalSeconds), monitoringRole };
   }
+}
+
+function instanceResource(instance: rds.IDatabaseInstance): rds.CfnDBInstance {
+  const resource = instance.node.defaultChild;
+  assert(resource instanceof rds.CfnDBInstance, `${instance.node.path} is made of an instance of RDS`);
+  return resource;
 }
 
 /**

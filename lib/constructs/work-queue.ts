@@ -12,6 +12,7 @@ import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ProducerBucket } from './bucket-notifications.ts';
+import { keptOnceMade } from './kept.ts';
 import { QueueAccess } from './queue-access.ts';
 import {
   DATA_KEY_REUSE_MAX_SECONDS,
@@ -148,7 +149,8 @@ export interface WorkQueueProps {
   readonly dataKeyReuse?: Duration;
 
   /**
-   * What becomes of both queues and their policies when they leave the stack.
+   * What becomes of both queues, their policies and a key of their own when they leave the stack; what is kept is not kept
+   * where it could not be made.
    *
    * @default RemovalPolicy.DESTROY
    */
@@ -185,14 +187,15 @@ export class WorkQueue extends Construct implements ProducerTarget {
     this.#checkWhole('maxReceiveCount', maxReceiveCount, RECEIVES_MIN, RECEIVES_MAX);
     this.#checkWhole('maximumMessageSizeBytes', maxMessageSizeBytes, MESSAGE_SIZE_MIN_BYTES, MESSAGE_SIZE_MAX_BYTES);
 
-    this.encryptionKey = props.encryptionKey ?? this.#key(queueName, props.removalPolicy);
+    const removalPolicy = keptOnceMade(props.removalPolicy ?? RemovalPolicy.DESTROY);
+    this.encryptionKey = props.encryptionKey ?? this.#key(queueName, removalPolicy);
     const common: sqs.QueueProps = {
       encryption: sqs.QueueEncryption.KMS,
       encryptionMasterKey: this.encryptionKey,
       dataKeyReuse,
       enforceSSL: true,
       maxMessageSizeBytes,
-      ...(props.removalPolicy === undefined ? {} : { removalPolicy: props.removalPolicy }),
+      removalPolicy,
       ...(isFifo ? { fifo: true, ...((props.highThroughput ?? true) ? highThroughputProps : {}) } : {}),
     };
     this.deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', {
@@ -220,7 +223,7 @@ export class WorkQueue extends Construct implements ProducerTarget {
       receiveMessageWaitTime: Duration.seconds(RECEIVE_WAIT_SECONDS),
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount },
     });
-    if (props.removalPolicy !== undefined) this.#keepPolicies(props.removalPolicy);
+    this.#keepPolicies(removalPolicy);
     this.visibilityTimeout = visibilityTimeout;
   }
 
@@ -295,7 +298,7 @@ export class WorkQueue extends Construct implements ProducerTarget {
     return iam.Grant.addToPrincipal({ grantee, actions, resourceArns: [queue.queueArn] });
   }
 
-  #key(queueName: string, removalPolicy = RemovalPolicy.DESTROY): kms.Key {
+  #key(queueName: string, removalPolicy: RemovalPolicy): kms.Key {
     return new kms.Key(this, 'Key', {
       description: `Messages of ${queueName} and of its dead-letter queue`,
       enableKeyRotation: true,

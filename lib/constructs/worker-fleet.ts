@@ -5,6 +5,8 @@
  * bundle or of the image changes the launch template, and the group replaces its instances one after another; each new
  * one counts only when its worker is ready, and each old one stays until its worker has drained (fleet-hooks.ts).
  *
+ * Holds always: for as long as the group may launch an instance of some version, that version's bundle can be read.
+ *
  * Nobody logs in: no key pair, no SSH, no session. An instance that misbehaves is replaced.
  */
 import assert from 'node:assert/strict';
@@ -40,6 +42,7 @@ const INSTANCE_WARM_UP = Duration.minutes(3);
 const REFRESH_MAX_HEALTHY_PERCENTAGE = 150;
 const MINIMUM_DEFAULT = 1;
 const MAXIMUM_DEFAULT = 2;
+const ON_DEMAND_BASE_DEFAULT = 1;
 
 export interface WorkerFleetProps {
   /** Name of the fleet; lower-case letters, digits and hyphens. */
@@ -156,7 +159,7 @@ export interface WorkerFleetProps {
   /**
    * How many instances stay on demand before others are Spot; only with `spotInstanceTypes`.
    *
-   * @default 0
+   * @default 1, so that a day without Spot leaves somebody at work
    */
   readonly onDemandBase?: number;
 
@@ -239,7 +242,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
 
     const bundle = workerBundle(this, 'Bundle', props.entry);
     this.log = props.log ?? new WorkerLog(this, 'Log', { logGroupName: `/sluice/${props.stage}/${props.fleetName}` });
-    this.role = this.#workerRole(props, bundle);
+    this.role = this.#workerRole(props);
     this.grantPrincipal = this.role;
     const securityGroup = this.#securityGroup(props);
     this.connections = securityGroup.connections;
@@ -296,22 +299,38 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
   }
 
   /** What the worker does, and nothing else: no managed policy, no session, no other object of the asset bucket. */
-  #workerRole(props: WholeProps, bundle: Asset): iam.Role {
+  #workerRole(props: WholeProps): iam.Role {
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
       description: `Worker of the fleet ${props.fleetName}: its queue, its login to the database, its own bundle`,
     });
     props.workQueue.grantConsume(role);
     props.store.grantConnect(role);
-    role.addToPrincipalPolicy(
-      new iam.PolicyStatement({
-        actions: ['s3:GetObject'],
-        resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
-      }),
-    );
     this.log.grantWrite(role);
     grantLifecycleActions(Stack.of(this), this.#groupName, role);
     return role;
+  }
+
+  /**
+   * The right to read one bundle, as a resource of its own that is called after the bundle.
+   *
+   * A changed right would be changed before the group is, and what the group launches until then from the old version, or
+   * in a rollback, would be refused its bundle. So CloudFormation makes another, and takes the old one away at its very end.
+   */
+  #bundleRight(bundle: Asset): iam.Policy {
+    const policy = new iam.Policy(this, 'BundleRight', {
+      roles: [this.role],
+      statements: [
+        new iam.PolicyStatement({
+          actions: ['s3:GetObject'],
+          resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
+        }),
+      ],
+    });
+    const { defaultChild } = policy.node;
+    assert(defaultChild instanceof iam.CfnPolicy, 'a policy is one resource');
+    defaultChild.overrideLogicalId(`${Stack.of(this).getLogicalId(defaultChild)}${bundle.assetHash}`);
+    return policy;
   }
 
   #securityGroup(props: WholeProps): ec2.SecurityGroup {
@@ -370,8 +389,8 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
       ],
     });
     if (props.egress !== undefined) launchTemplate.addSecurityGroup(props.egress);
-    // Its lines have a place to go when the first instance boots.
-    launchTemplate.node.addDependency(this.log);
+    // What the first instance boots with is there: a place for its lines, and the right to its bundle.
+    launchTemplate.node.addDependency(this.log, this.#bundleRight(bundle));
     return launchTemplate;
   }
 
@@ -407,7 +426,7 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
     props: WholeProps,
     launchTemplate: ec2.LaunchTemplate,
   ): Pick<autoscaling.AutoScalingGroupProps, 'launchTemplate' | 'mixedInstancesPolicy' | 'capacityRebalance'> {
-    const { spotInstanceTypes = [], instanceType, onDemandBase = 0 } = props;
+    const { spotInstanceTypes = [], instanceType, onDemandBase = ON_DEMAND_BASE_DEFAULT } = props;
     if (spotInstanceTypes.length === 0) return { launchTemplate };
     return {
       mixedInstancesPolicy: {

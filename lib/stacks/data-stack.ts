@@ -1,6 +1,7 @@
 /** What must outlive everything else: the database. */
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { KEPT } from '../constructs/kept.ts';
 import { PostgresStore } from '../constructs/postgres-store.ts';
 import type { DatabaseSettings } from '../settings.ts';
 import type { NetworkStack } from './network-stack.ts';
@@ -19,7 +20,7 @@ export interface DataStackProps extends StackProps {
 const removalPolicies = {
   destroy: RemovalPolicy.DESTROY,
   snapshot: RemovalPolicy.SNAPSHOT,
-  retain: RemovalPolicy.RETAIN,
+  retain: KEPT,
 } as const;
 
 export class DataStack extends Stack {
@@ -29,7 +30,9 @@ export class DataStack extends Stack {
     super(scope, id, props);
     const { database, network } = props;
     this.store = new PostgresStore(this, 'Store', {
-      instanceIdentifier: `sluice-${props.stage}`,
+      // The first has no number, so that whoever never restores one never sees it.
+      instanceIdentifier: `sluice-${props.stage}${database.instanceNumber === 1 ? '' : `-${database.instanceNumber}`}`,
+      ...(database.snapshotIdentifier === undefined ? {} : { snapshotIdentifier: database.snapshotIdentifier }),
       vpc: network.vpc,
       vpcSubnets: network.databaseSubnets,
       instanceClass: database.instanceClass,

@@ -2,6 +2,7 @@
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
+import { KEPT } from '../constructs/kept.ts';
 import { WorkQueue, type WorkQueueProps } from '../constructs/work-queue.ts';
 import type { FifoQueueSettings, QueueSettings, StageSettings } from '../settings.ts';
 import { constructId, perWorkload, type WorkloadName, workloadNames } from '../workloads.ts';
@@ -22,7 +23,7 @@ export class MessagingStack extends Stack {
 
   constructor(scope: Construct, id: string, props: MessagingStackProps) {
     super(scope, id, props);
-    const removalPolicy = props.queueRemovalPolicy === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    const removalPolicy = props.queueRemovalPolicy === 'retain' ? KEPT : RemovalPolicy.DESTROY;
     const encryptionKey = new kms.Key(this, 'QueueKey', {
       description: `Messages of the work queues of sluice-${props.stage} and of their dead-letter queues`,
       enableKeyRotation: true,

@@ -8,18 +8,17 @@ import { synthesized, synthesizedStage } from './synthesized.ts';
 
 const hash = /[0-9a-f]{64}/g;
 
-// A bundle's hash changes with every line of a worker, and says nothing that a reader of a template wants to know.
-expect.addSnapshotSerializer({
-  test: (value) => typeof value === 'string' && value.search(hash) >= 0,
-  serialize: (value, config, indentation, depth, refs, print) =>
-    print(String(value).replace(hash, '<hash>'), config, indentation, depth, refs),
-});
+/**
+ * A bundle's hash changes with every line of a worker, and says nothing that a reader of a template wants to know; it stands
+ * in values, and in the logical id of the right to read the bundle.
+ */
+const withoutHashes = (template: unknown): unknown => JSON.parse(JSON.stringify(template).replace(hash, '<hash>'));
 
 describe.each(stageNames)('stage %s', (stage) => {
   const app = synthesizedStage(stage);
 
   test.each(Object.keys(app.templates))('has %s as it was last agreed', (stack) => {
-    expect(app.templates[stack]).toMatchSnapshot();
+    expect(withoutHashes(app.templates[stack])).toMatchSnapshot();
   });
 
   test('needs nothing looked up in an account', () => {
@@ -32,9 +31,10 @@ describe.each(stageNames)('stage %s', (stage) => {
 });
 
 describe('the validation of templates', () => {
-  // The validator tells its findings to the terminal as well.
+  // The validator tells its findings to the terminal as well, and what it was warned of.
   beforeEach(() => {
     jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+    jest.spyOn(console, 'error').mockReturnValue();
   });
   afterEach(() => {
     jest.restoreAllMocks();

@@ -64,6 +64,14 @@ describe('a configuration', () => {
     ['fleets.orders.onDemandBase', -1, 'is -1; allowed: 0 to 100'],
     ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
     ['database.instanceClass', 't4g.micro', 'is "t4g.micro"; allowed: a Graviton instance class such as db.t4g.micro'],
+    ['database.instanceNumber', 0, 'is 0; allowed: 1 to 99'],
+    ['database.instanceNumber', 100, 'is 100; allowed: 1 to 99'],
+    [
+      'database.snapshotIdentifier',
+      '',
+      'is ""; allowed: the name or the ARN of a snapshot of RDS, such as sluice-prod-before-the-fault',
+    ],
+    ['database.snapshotIdentifier', 'two--hyphens', 'is "two--hyphens"; allowed: the name or the ARN of a snapshot'],
     ['database.allocatedStorageGib', 10, 'is 10; allowed: 20 to 65536'],
     ['database.maxAllocatedStorageGib', 21, 'is 21; allowed: 22 to 65536'],
     ['database.multiAz', 'yes', 'is "yes"; allowed: true or false'],
@@ -107,7 +115,7 @@ describe('a configuration', () => {
     ['watching.runbook', 'https://example.com/#top', 'is "https://example.com/#top"; allowed: an address or a path'],
     ['terminationProtection', 'yes', 'is "yes"; allowed: true or false'],
     ['queueRemovalPolicy', 'snapshot', 'is "snapshot"; allowed: one of destroy, retain'],
-    ['database', 5, 'is 5; allowed: settings instanceClass, allocatedStorageGib'],
+    ['database', 5, 'is 5; allowed: settings instanceNumber, snapshotIdentifier'],
   ])('whose %s is %p is refused with field, value and what is allowed', (field, value, problem) => {
     const expected = `stage dev: ${field} ${problem}`;
     expect(problemsOf(devWith(field, value)).slice(0, expected.length)).toBe(expected);
@@ -235,6 +243,22 @@ describe('a configuration', () => {
         'stage dev: network.natGateways is missing; allowed: a whole number, 1 to 2',
         'stage dev: network.endpointZones is not a setting; allowed: cidr, availabilityZones, flowLogRetentionDays, egress, natGateways',
       ].join('\n'),
+    );
+  });
+
+  test.each([
+    'sluice-prod-before-the-fault',
+    'rds:sluice-prod-2026-11-27-02-05',
+    'arn:aws:rds:us-east-1:111122223333:snapshot:rds:sluice-prod-2026-11-27-02-05',
+  ])('may begin its database with the snapshot %s', (snapshot) => {
+    const candidate = devWith('database.snapshotIdentifier', snapshot);
+    Reflect.set(Reflect.get(Object(candidate), 'database'), 'instanceNumber', 2);
+    expect(problemsOf(candidate)).toBe('none');
+  });
+
+  test('that forgets what a restored database began with is refused, or an empty one would take its place', () => {
+    expect(problemsOf(devWith('database.instanceNumber', 2))).toBe(
+      'stage dev: database.snapshotIdentifier is missing; allowed: the snapshot that database 2 (instanceNumber) began with; without it an empty one would take its place',
     );
   });
 

@@ -5,7 +5,7 @@
 import { cpSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { z } from 'zod';
 import { buildApp, type Stacks } from '../../lib/app.ts';
 import { configurationOf, stageNames } from '../../lib/config.ts';
@@ -19,9 +19,12 @@ import {
   servedConnections,
 } from '../../lib/constructs/connection-budget.ts';
 import { migrationsDigest } from '../../lib/constructs/migration-step.ts';
-import { checkedConfiguration } from '../../lib/settings.ts';
+import { checkedConfiguration, type StageConfiguration } from '../../lib/settings.ts';
 import { workloadNames } from '../../lib/workloads.ts';
 import { CONNECTIONS_MAX } from '../../workers/store/connection.ts';
+import { builtStage } from './built-stage.ts';
+import { findingsOf, ruleNames } from './rules/index.ts';
+import { Stage } from './rules/stage.ts';
 import { type Synthesized, synthesized } from './synthesized.ts';
 
 const fleetsOf = (orders: number, ledger: number) => ({ orders: { maximum: orders }, ledger: { maximum: ledger } });
@@ -211,7 +214,7 @@ describe.each(apps)('the database of stage $stage', ({ stage, app }) => {
   test('has a key of its own that rotates, stays as long as what it encrypts, and serves these log groups alone', () => {
     expect(key).toMatchObject({ stack: instance!.stack, properties: { EnableKeyRotation: true } });
     expect([whole(instance!.id).DeletionPolicy, whole(key.id).DeletionPolicy]).toEqual(
-      prod ? ['Snapshot', 'Retain'] : ['Delete', 'Delete'],
+      prod ? ['Snapshot', 'RetainExceptOnCreate'] : ['Delete', 'Delete'],
     );
     const contexts = [...JSON.stringify(key.properties).matchAll(/:log-group:([^"]+)"/g)].map(([, name]) => name);
     expect(contexts).toEqual(['postgresql', 'upgrade'].map((name) => `/aws/rds/instance/sluice-${stage}/${name}`));
@@ -222,6 +225,67 @@ describe.each(apps)('the database of stage $stage', ({ stage, app }) => {
     expect(compute).not.toMatch(/secret/i);
     expect(compute.split('rds-db:connect').length - 1).toBe(workloadNames.length);
     expect(compute.split('"PGUSER":"sluice_worker"').length - 1).toBe(workloadNames.length);
+  });
+});
+
+/** `prod`, whose database was replaced by one that was restored. */
+function restoredProd(): StageConfiguration {
+  const { stage, ...candidate } = structuredClone(configurationOf('prod'));
+  candidate.database.instanceNumber = 2;
+  candidate.database.snapshotIdentifier = 'sluice-prod-before-the-fault';
+  return checkedConfiguration(stage, candidate);
+}
+
+describe('a database that begins with a snapshot', () => {
+  const { app: empty } = apps.find(({ stage }) => stage === 'prod')!;
+  const { app: restored } = builtStage(restoredProd());
+  const databaseOf = (app: Synthesized) => typed(app, 'AWS::RDS::DBInstance')[0]!;
+
+  test('says nothing that the snapshot decides, and everything else as an empty one does', () => {
+    const { DBName, MasterUsername, KmsKeyId, StorageEncrypted, ...common } = databaseOf(empty).properties;
+    expect([DBName, MasterUsername, StorageEncrypted]).toEqual(['sluice', 'sluice', true]);
+    expect(KmsKeyId).toBeDefined();
+    expect(databaseOf(restored).properties).toEqual({
+      ...common,
+      DBInstanceIdentifier: 'sluice-prod-2',
+      DBSnapshotIdentifier: 'sluice-prod-before-the-fault',
+    });
+  });
+
+  test('takes the place of the other: same resource, another name, the same fate', () => {
+    const whole = (app: Synthesized) => app.templates['sluice-prod-data']!.Resources[databaseOf(app).id];
+    expect(databaseOf(restored).id).toBe(databaseOf(empty).id);
+    expect({ ...whole(restored), Properties: 0 }).toEqual({ ...whole(empty), Properties: 0 });
+    expect(whole(restored)).toMatchObject({ UpdateReplacePolicy: 'Snapshot', DeletionPolicy: 'Snapshot' });
+  });
+
+  test('takes along all that has its name: log groups, what their key is for, and who may monitor', () => {
+    const data = (app: Synthesized) =>
+      JSON.stringify(
+        Object.entries(app.templates['sluice-prod-data']!.Resources).filter(([id]) => id !== databaseOf(app).id),
+      );
+    expect(data(empty)).toMatch(/instance\/sluice-prod\//);
+    expect(data(empty)).toMatch(/:db:sluice-prod"/);
+    expect(data(restored)).toBe(
+      data(empty)
+        .replaceAll('instance/sluice-prod/', 'instance/sluice-prod-2/')
+        .replaceAll(':db:sluice-prod"', ':db:sluice-prod-2"')
+        .replaceAll(' of sluice-prod', ' of sluice-prod-2'),
+    );
+  });
+
+  test('changes nothing in any other stack: they ask the data stack what the database is called', () => {
+    for (const [stack, template] of Object.entries(empty.templates)) {
+      if (stack !== 'sluice-prod-data') expect(restored.templates[stack]).toEqual(template);
+    }
+  });
+
+  test('is held to every rule, and passes the validation', () => {
+    const stage = new Stage(restoredProd(), restored.templates);
+    expect(ruleNames.flatMap((name) => findingsOf(name, stage))).toEqual([]);
+    const told = jest.spyOn(console, 'error').mockReturnValue();
+    expect(() => synthesized((root) => buildApp(root, restoredProd()), { validate: true })).not.toThrow();
+    told.mockRestore();
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Duration, Stack } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
@@ -96,6 +96,28 @@ describe('a work queue', () => {
     expect(deadLetterQueue).toMatchObject({ MessageRetentionPeriod: 604_800, ContentBasedDeduplication: false });
     expect(deadLetterQueue).not.toHaveProperty('DelaySeconds');
   });
+
+  test.each([RemovalPolicy.RETAIN, RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE])(
+    'is kept with policies and key as %s, and not where it could not be made',
+    (removalPolicy) => {
+      const { resources, templates } = synthesized((app) => {
+        new WorkQueue(new Stack(app, 'stack'), 'Work', { queueName: 'work', removalPolicy });
+      });
+      expect(resources.map(({ type }) => type).sort()).toEqual([
+        'AWS::KMS::Key',
+        'AWS::SQS::Queue',
+        'AWS::SQS::Queue',
+        'AWS::SQS::QueuePolicy',
+        'AWS::SQS::QueuePolicy',
+      ]);
+      for (const { id } of resources) {
+        expect(templates.stack!.Resources[id]).toMatchObject({
+          DeletionPolicy: 'RetainExceptOnCreate',
+          UpdateReplacePolicy: 'Retain',
+        });
+      }
+    },
+  );
 
   test('denies what comes without TLS, in its dead-letter queue too', () => {
     const policies = Object.values(templateOf().findResources('AWS::SQS::QueuePolicy'));

@@ -137,7 +137,6 @@ describe('a worker fleet', () => {
     expect(JSON.stringify(template.toJSON())).not.toMatch(/MixedInstancesPolicy|CapacityRebalance/);
     templateWithFleet({
       spotInstanceTypes: ['t4g.small', 'c7g.medium'].map((type) => new ec2.InstanceType(type)),
-      onDemandBase: 1,
     }).hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
       CapacityRebalance: true,
       LaunchTemplate: Match.absent(),
@@ -151,6 +150,13 @@ describe('a worker fleet', () => {
           Overrides: [{ InstanceType: 't4g.micro' }, { InstanceType: 't4g.small' }, { InstanceType: 'c7g.medium' }],
         },
       },
+    });
+  });
+
+  test('keeps as many on demand as it is told, none among them', () => {
+    const fleet = templateWithFleet({ spotInstanceTypes: [new ec2.InstanceType('t4g.small')], onDemandBase: 0 });
+    fleet.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
+      MixedInstancesPolicy: { InstancesDistribution: { OnDemandBaseCapacity: 0 } },
     });
   });
 

@@ -38,6 +38,7 @@ export const database: readonly TemplateDefect[] = [
     plant: property(DATABASE, ['EnableIAMDatabaseAuthentication'], false),
   },
   { what: 'a database with the key that AWS manages', plant: property(DATABASE, ['KmsKeyId'], undefined) },
+  { what: 'a database that begins with another one', plant: property(DATABASE, ['DBSnapshotIdentifier'], 'rehearsal') },
   { what: 'a database on gp2', plant: property(DATABASE, ['StorageType'], 'gp2') },
   { what: 'a database that tells nothing', plant: property(DATABASE, ['EnableCloudwatchLogsExports'], []) },
   {

@@ -1,8 +1,21 @@
 /** What can be wrong with the fleets in a template, one at a time. */
-import { DATA, GROUP, WORKER } from './places.ts';
-import { attribute, property, type TemplateDefect, text } from './planting.ts';
+import { BUNDLE_RIGHT, DATA, GROUP, WORKER } from './places.ts';
+import { attribute, located, property, type TemplateDefect, text } from './planting.ts';
 
 export const fleets: readonly TemplateDefect[] = [
+  {
+    what: 'a right to the bundle that is changed before the group is, and refuses the old version its own',
+    plant: (templates) => {
+      const { stack, id } = located(templates, BUNDLE_RIGHT);
+      const { Resources } = templates[stack]!;
+      Object.assign(Resources, { OrdersFleetBundleRight: Resources[id] });
+      Reflect.deleteProperty(Resources, id);
+    },
+  },
+  {
+    what: 'a right to the bundle that comes after the first instance',
+    plant: attribute(WORKER, ['DependsOn'], undefined),
+  },
   {
     what: 'credentials without a token (IMDSv1)',
     plant: property(WORKER, [...DATA, 'MetadataOptions', 'HttpTokens'], 'optional'),

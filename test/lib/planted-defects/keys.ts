@@ -41,6 +41,10 @@ export const keys: readonly TemplateDefect[] = [
     what: 'a key of messages that goes with its stack',
     plant: attribute('messaging/QueueKey', ['DeletionPolicy'], 'Delete'),
   },
+  {
+    what: 'a key of the database that stays when its stack could not be made',
+    plant: attribute('data/StoreKey', ['DeletionPolicy'], 'Retain'),
+  },
   { what: 'a log group without a key', plant: property('compute/OrdersFleetLogGroup', ['KmsKeyId'], undefined) },
   {
     what: 'lines that are kept for ever',

@@ -2,6 +2,7 @@
 export const WORKER = 'compute/OrdersFleetLaunchTemplate';
 export const GROUP = 'compute/OrdersFleetGroupASG';
 export const RIGHTS = 'compute/OrdersFleetRoleDefaultPolicy';
+export const BUNDLE_RIGHT = 'compute/OrdersFleetBundleRight';
 export const DATABASE = 'data/StoreInstance';
 export const DATA = ['LaunchTemplateData'] as const;
 

@@ -18,7 +18,7 @@ export interface Defect<Into> {
 
 export type TemplateDefect = Defect<Plant>;
 
-/** Stack and logical id, without the stage and the hash: `messaging/OrdersQueue`. */
+/** Stack and logical id, without the stage, the hash and that of a bundle: `messaging/OrdersQueue`. */
 export type Place = string;
 type Path = readonly (string | number)[];
 export type Json = Record<string, unknown>;
@@ -35,7 +35,7 @@ export function located(templates: Templates, place: Place): { readonly stack: s
   const [part, name] = place.split('/');
   const stack = Object.keys(templates).find((each) => each.endsWith(`-${part}`));
   const ids = Object.keys(templates[stack!]?.Resources ?? {});
-  const id = ids.find((each) => each === name || each.replace(/[0-9A-F]{8}$/, '') === name);
+  const id = ids.find((each) => each === name || each.replace(/[0-9A-F]{8}([0-9a-f]{64})?$/, '') === name);
   if (stack === undefined || id === undefined)
     throw new Error(`there is no ${place} that anything could be planted into`);
   return { stack, id };

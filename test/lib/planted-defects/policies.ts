@@ -1,5 +1,5 @@
 /** What can be wrong with policies: who may do what in a template, one at a time. */
-import { exported, queueArn, RIGHTS } from './places.ts';
+import { BUNDLE_RIGHT, exported, queueArn, RIGHTS } from './places.ts';
 import { added, addedStatement, property, statement, type TemplateDefect, text } from './planting.ts';
 
 export const policies: readonly TemplateDefect[] = [
@@ -74,14 +74,14 @@ export const policies: readonly TemplateDefect[] = [
   },
   {
     what: 'a worker that may do all but one thing',
-    plant: statement(RIGHTS, 's3:GetObject', (found) => {
+    plant: statement(BUNDLE_RIGHT, 's3:GetObject', (found) => {
       Reflect.deleteProperty(found, 'Action');
       Object.assign(found, { NotAction: 's3:DeleteObject' });
     }),
   },
   {
     what: 'a worker that may read every object of the bucket of bundles',
-    plant: text(RIGHTS, /\/[0-9a-f]{64}\.zip/, '/*'),
+    plant: text(BUNDLE_RIGHT, /\/[0-9a-f]{64}\.zip/, '/*'),
   },
   {
     what: 'a worker that may use the queue of another',

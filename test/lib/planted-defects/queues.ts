@@ -54,4 +54,8 @@ export const queues: readonly TemplateDefect[] = [
     what: 'a queue of prod that goes with its stack',
     plant: attribute('messaging/OrdersQueue', ['DeletionPolicy'], 'Delete'),
   },
+  {
+    what: 'a queue that stays, and keeps its name, when its stack could not be made',
+    plant: attribute('messaging/OrdersQueue', ['DeletionPolicy'], 'Retain'),
+  },
 ];

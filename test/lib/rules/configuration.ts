@@ -79,20 +79,23 @@ export const configurationRules = {
     }),
 
   'queues and their key stay or go as their stage says': (stage) => {
-    const policy = { destroy: 'Delete', retain: 'Retain' }[stage.configuration.queueRemovalPolicy];
+    const kept = stage.configuration.queueRemovalPolicy === 'retain';
+    const expected = kept ? 'RetainExceptOnCreate,Retain' : 'Delete,Delete';
     const keys = stage
       .of('AWS::SQS::Queue')
       .map((queue) => stage.referred(queue.stack, queue.properties.KmsMasterKeyId));
-    const kept = [...stage.of('AWS::SQS::Queue', 'AWS::SQS::QueuePolicy'), ...keys.filter((key) => key !== undefined)];
-    return [...new Set(kept)].flatMap((resource) => {
+    const whole = [...stage.of('AWS::SQS::Queue', 'AWS::SQS::QueuePolicy'), ...keys.filter((key) => key !== undefined)];
+    return [...new Set(whole)].flatMap((resource) => {
       const policies = ['DeletionPolicy', 'UpdateReplacePolicy'].map((name) => stage.attribute(resource, name));
-      return unless(
-        policies.every((each) => each === policy),
-        resource,
-        `goes as ${policies.join()}, not ${policy}`,
-      );
+      return unless(policies.join() === expected, resource, `goes as ${policies.join()}, not ${expected}`);
     });
   },
+
+  'nothing stays that could not be made': (stage) =>
+    stage.resources.flatMap((resource) =>
+      // CloudFormation's word for what the next deployment would find under its name, and not own.
+      unless(resource.deletionPolicy !== 'Retain', resource, 'stays when its creation is rolled back'),
+    ),
 
   'a stage has its stacks, named for it': (stage) => {
     const names = Object.keys(stage.templates).sort();

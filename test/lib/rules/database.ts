@@ -56,12 +56,20 @@ export const databaseRules = {
     databasesOf(stage).flatMap((database) => {
       const { StorageEncrypted, StorageType, Engine, EngineVersion, DBInstanceClass, EngineLifecycleSupport } =
         database.properties;
-      const key = stage.referred(database.stack, database.properties.KmsKeyId);
+      const { KmsKeyId, DBSnapshotIdentifier } = database.properties;
+      const { snapshotIdentifier } = stage.configuration.database;
+      const key = stage.referred(database.stack, KmsKeyId);
+      // A snapshot brings its own encryption, and CloudFormation wants to hear nothing of it.
+      const isEncrypted =
+        snapshotIdentifier === undefined
+          ? StorageEncrypted === true && key?.type === 'AWS::KMS::Key'
+          : StorageEncrypted === undefined && KmsKeyId === undefined;
       return [
+        ...unless(isEncrypted, database, 'is not encrypted with its key'),
         ...unless(
-          StorageEncrypted === true && key?.type === 'AWS::KMS::Key',
+          DBSnapshotIdentifier === snapshotIdentifier,
           database,
-          'is not encrypted with its key',
+          `begins with the snapshot ${String(DBSnapshotIdentifier)}`,
         ),
         ...unless(StorageType === 'gp3', database, `is on ${String(StorageType)}`),
         ...unless(
@@ -83,7 +91,11 @@ export const databaseRules = {
       const { database: settings } = stage.configuration;
       const { MultiAZ, DeletionProtection, BackupRetentionPeriod, DeleteAutomatedBackups, CopyTagsToSnapshot } =
         database.properties;
-      const policy = { destroy: 'Delete', snapshot: 'Snapshot', retain: 'Retain' }[settings.removalPolicy];
+      const expected = {
+        destroy: 'Delete,Delete',
+        snapshot: 'Snapshot,Snapshot',
+        retain: 'RetainExceptOnCreate,Retain',
+      }[settings.removalPolicy];
       const policies = ['DeletionPolicy', 'UpdateReplacePolicy'].map((name) => stage.attribute(database, name));
       return [
         ...unless(MultiAZ === settings.multiAz, database, settings.multiAz ? 'has no standby' : 'has a standby'),
@@ -103,11 +115,7 @@ export const databaseRules = {
           'takes its backups along, or leaves them, against its stage',
         ),
         ...unless(CopyTagsToSnapshot === true, database, 'has snapshots without tags'),
-        ...unless(
-          policies.every((each) => each === policy),
-          database,
-          `goes as ${policies.join()}, not ${policy}`,
-        ),
+        ...unless(policies.join() === expected, database, `goes as ${policies.join()}, not ${expected}`),
       ];
     }),
 

@@ -67,6 +67,34 @@ export const fleetRules = {
       ];
     }),
 
+  'a bundle can be read for as long as an instance of its version may be launched': (stage) =>
+    stage.fleets.flatMap((fleet) => {
+      const { template, variables } = fleet;
+      const bundle = textOf(variables.FLEET_BUNDLE_KEY).replace('.zip', '');
+      const role = roleOf(stage, fleet);
+      const readers = (role === undefined ? [] : policiesOf(stage, role)).filter((policy) =>
+        statementsOf(policy).some(({ Action }) => Action.map(textOf).includes('s3:GetObject')),
+      );
+      return [
+        ...unless(readers.length === 1, template, `has ${readers.length} policies about its bundle`),
+        ...readers.flatMap((policy) => [
+          // Called after the bundle, it is made before the group changes, and deleted when all is over. Two policies of
+          // a role that had one name would be one.
+          ...unless(
+            policy.id.includes(bundle) && textOf(policy.properties.PolicyName).includes(bundle),
+            policy,
+            'is changed before the group is',
+          ),
+          ...unless(statementsOf(policy).length === 1, policy, 'is about more than the bundle'),
+          ...unless(
+            stage.dependencies(template).includes(policy.id),
+            template,
+            'may boot without a right to its bundle',
+          ),
+        ]),
+      ];
+    }),
+
   'instances are reached by nobody, and give credentials to nobody else': (stage) =>
     stage.fleets.flatMap(({ template }) => {
       const data = template.properties.LaunchTemplateData;
