@@ -39,6 +39,11 @@ export const alarmKinds = {
     severity: 'ticket',
     meaning: 'The fleet is as large as it may be, and what leaves the queue is no more than what comes.',
   },
+  'few-groups-are-worked-on': {
+    severity: 'ticket',
+    meaning:
+      'A large backlog is one of few message groups: more instances work off no more of it, and others may wait.',
+  },
   'no-worker-while-messages-wait': {
     severity: 'page',
     meaning: 'Messages wait, and no worker has told anything of itself.',
@@ -70,3 +75,6 @@ export const alarmKinds = {
 } as const satisfies Record<string, Kind>;
 
 export type AlarmKind = keyof typeof alarmKinds;
+
+/** Those that only a FIFO queue can have: it alone has groups that wait for each other. */
+export const FIFO_ALARM_KINDS: readonly string[] = ['few-groups-are-worked-on'] satisfies AlarmKind[];

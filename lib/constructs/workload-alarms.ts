@@ -27,6 +27,13 @@ const MINUTES_AWAY = 10;
 export const IN_FLIGHT_MAX_MESSAGES = 120_000;
 /** Of the limit; what holds so many is far from it only by its visibility timeouts. */
 const IN_FLIGHT_SHARE = 0.8;
+/**
+ * A tenth of the 120,000 messages among which a FIFO queue looks for groups: one that waits so deep hides no other yet, and
+ * there is time to do something about it.
+ */
+const GROUPS_BACKLOG_MESSAGES = 12_000;
+/** As many as one receive can bring: of a backlog of many groups a single worker has more in hand. */
+const GROUPS_FEW = 10;
 /** A hundredth is data; a tenth is a fault. */
 const REJECTED_PERCENT = 10;
 
@@ -80,6 +87,23 @@ export class WorkloadAlarms extends Construct {
       threshold: 1,
       evaluationPeriods: PERIODS_BEFORE_TOLD,
     });
+    if (queue.fifo) {
+      registry.watch(this, 'few-groups-are-worked-on', name, {
+        metric: new cloudwatch.MathExpression({
+          // Of none nobody receives, which is told by others.
+          expression: `IF(visible >= ${GROUPS_BACKLOG_MESSAGES} AND groups > 0 AND groups < ${GROUPS_FEW}, 1, 0)`,
+          label: 'A large backlog, and few groups in flight',
+          period: FIVE_MINUTES,
+          usingMetrics: {
+            visible: queue.metricApproximateNumberOfMessagesVisible({ statistic: MINIMUM }),
+            groups: queue.metric('ApproximateNumberOfGroupsWithInflightMessages', { statistic: MAXIMUM }),
+          },
+        }),
+        comparisonOperator: GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        threshold: 1,
+        evaluationPeriods: PERIODS_BEFORE_TOLD,
+      });
+    }
     registry.watch(this, 'in-flight-near-limit', name, {
       metric: queue.metricApproximateNumberOfMessagesNotVisible({ period: MINUTE, statistic: MAXIMUM }),
       comparisonOperator: GREATER_THAN_THRESHOLD,

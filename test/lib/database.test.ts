@@ -289,6 +289,20 @@ describe('a database that begins with a snapshot', () => {
   });
 });
 
+describe('a database that is to be kept', () => {
+  test('is kept with its key once it was made, and stands in nobody’s way where it was not', () => {
+    const { stage, ...candidate } = structuredClone(configurationOf('prod'));
+    candidate.database.removalPolicy = 'retain';
+    const { app } = builtStage(checkedConfiguration(stage, candidate));
+    const resources = Object.values(app.templates['sluice-prod-data']!.Resources);
+    const kept = resources.filter(({ Type }) => ['AWS::RDS::DBInstance', 'AWS::KMS::Key'].includes(Type));
+    expect(kept.map(({ DeletionPolicy, UpdateReplacePolicy }) => [DeletionPolicy, UpdateReplacePolicy])).toEqual([
+      ['RetainExceptOnCreate', 'Retain'],
+      ['RetainExceptOnCreate', 'Retain'],
+    ]);
+  });
+});
+
 describe.each(apps)('the migration step of stage $stage', ({ stage, app, stacks }) => {
   const inSchema = (type: string) => typed(app, type).filter(({ stack }) => stack === `sluice-${stage}-schema`);
   const [migration] = inSchema('AWS::Lambda::Function');

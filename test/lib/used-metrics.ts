@@ -12,6 +12,7 @@ export const AWS_METRICS: Readonly<
     type: 'AWS::SQS::Queue',
     names: [
       'ApproximateAgeOfOldestMessage',
+      'ApproximateNumberOfGroupsWithInflightMessages',
       'ApproximateNumberOfMessagesDelayed',
       'ApproximateNumberOfMessagesNotVisible',
       'ApproximateNumberOfMessagesVisible',

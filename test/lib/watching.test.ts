@@ -4,8 +4,9 @@ import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { buildApp } from '../../lib/app.ts';
 import { configurationOf, stageNames } from '../../lib/config.ts';
-import { alarmKinds } from '../../lib/constructs/alarm-kinds.ts';
+import { alarmKinds, FIFO_ALARM_KINDS } from '../../lib/constructs/alarm-kinds.ts';
 import { checkedConfiguration } from '../../lib/settings.ts';
+import { workloadNames, workloads } from '../../lib/workloads.ts';
 import { type Resource, synthesized, synthesizedStage, valuesIn } from './synthesized.ts';
 import { AWS_METRICS, bodyOf, keyOf, metricsOfAlarm, metricsOfDashboard, writtenBy } from './used-metrics.ts';
 
@@ -143,7 +144,8 @@ describe.each(stageNames)('in stage %s', (stage) => {
         const isOfDatabase = each.some(({ properties }) =>
           String(properties.AlarmName).includes('-database-database-'),
         );
-        const names = isOfDatabase ? ['database'] : workers;
+        const ofKind = FIFO_ALARM_KINDS.includes(kind) ? workloadNames.filter((name) => workloads[name].fifo) : workers;
+        const names = isOfDatabase ? ['database'] : ofKind;
         expect(each.map(({ properties }) => properties.AlarmName).sort()).toEqual(
           names.map((name) => `sluice-${stage}-${name}-${kind}`).sort(),
         );

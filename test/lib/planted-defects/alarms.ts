@@ -28,6 +28,10 @@ export const alarms: readonly TemplateDefect[] = [
     ),
   },
   {
+    what: 'a FIFO queue whose groups nobody looks at',
+    plant: removed('monitoring/LedgerAlarmsFewGroupsAreWorkedOn'),
+  },
+  {
     what: 'an alarm with the metrics of another stage',
     plant: text('monitoring/OrdersAlarmsAccessIsDenied', '"Value":"prod"', '"Value":"dev"'),
   },

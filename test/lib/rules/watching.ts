@@ -1,6 +1,7 @@
 /** Every alarm tells a person something, about a metric that somebody writes, as strictly as the configuration says. */
-import { alarmKinds } from '../../../lib/constructs/alarm-kinds.ts';
+import { alarmKinds, FIFO_ALARM_KINDS } from '../../../lib/constructs/alarm-kinds.ts';
 import { expectedConnections } from '../../../lib/constructs/connection-budget.ts';
+import { workloadNames, workloads } from '../../../lib/workloads.ts';
 import { type Resource, valuesIn } from '../synthesized.ts';
 import { AWS_METRICS, keyOf, metricsOfAlarm, metricsOfDashboard, type UsedMetric, writtenBy } from '../used-metrics.ts';
 import { groupOf } from './fleets.ts';
@@ -38,6 +39,7 @@ const STRICTNESS: Readonly<Record<string, Strictness>> = {
   'many-messages-are-rejected': more(() => 10, 15),
   'dead-letters-wait': more(() => 0, 1),
   'backlog-does-not-drain': once(15),
+  'few-groups-are-worked-on': once(15),
   'no-worker-while-messages-wait-messages-wait': more(() => 0, 10),
   'no-worker-while-messages-wait-no-worker': {
     comparison: 'LessThanThreshold',
@@ -86,8 +88,10 @@ export const watchingRules = {
 
   'an alarm of every kind is there, for every workload or for the database': (stage) => {
     const names = telling(stage).map(({ properties }) => String(properties.AlarmName));
-    const subjects = stage.fleets.map(({ name }) => name);
+    const workers = stage.fleets.map(({ name }) => name);
+    const fifo: readonly string[] = workloadNames.filter((name) => workloads[name].fifo);
     return Object.keys(alarmKinds).flatMap((kind) => {
+      const subjects = FIFO_ALARM_KINDS.includes(kind) ? workers.filter((name) => fifo.includes(name)) : workers;
       const ofDatabase = `sluice-${stage.name}-database-${kind}`;
       const isOfDatabase =
         kind.startsWith('database-') &&
