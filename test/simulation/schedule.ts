@@ -71,7 +71,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
     ...common,
     history,
     sqs: { ...common, random: sqsRandom, model },
-    database: { ...common, random: databaseRandom, server, commitSent: judge.commitSent },
+    database: { ...common, random: databaseRandom, server, commitSent: judge.commitSent, keysAsked: judge.keysAsked },
   });
   const workload = drawWorkload(configuration, new Random(seed, 'workload'));
   for (const sent of workload) scheduler.at(sent.sendAtMs, () => model.accept(sent));
