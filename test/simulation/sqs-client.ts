@@ -26,6 +26,7 @@ import type { Fate, Incarnation } from './process.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { queueArn, queueAttributes } from './sqs-attributes.ts';
+import { extensionSeconds } from './sqs-handles.ts';
 import type { Receipt, StoredMessage } from './sqs-message.ts';
 import type { SqsModel } from './sqs-model.ts';
 import {
@@ -123,7 +124,7 @@ export class SqsClientModel implements SqsCalls {
       for (const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } of entries) {
         model.handles.changeSent(`${handle}`, seconds);
       }
-      const untilMs = sentAtMs + model.settings.visibilityTimeoutSeconds * 1000;
+      const untilMs = sentAtMs + extensionSeconds(model.settings.visibilityTimeoutSeconds) * 1000;
       const effect = this.#batch(entries, change, ({ load }, receipt) =>
         load.extended(receipt, untilMs, scheduler.nowMs),
       );

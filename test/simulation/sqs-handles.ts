@@ -12,6 +12,8 @@ import { happens } from './sqs-quirks.ts';
 import type { QueueSurroundings } from './sqs-surroundings.ts';
 
 const LEASE_SECONDS_MAX = 12 * 3_600;
+/** Whoever works for hours asks for no more at a time, however long the queue hides a message. */
+const EXTENSION_SECONDS_MAX = 900;
 /** Who asks for all that is left of the twelve hours may be wrong by a receive and a call. */
 const TWELVE_HOURS_TOLERANCE_MS = 60_000;
 
@@ -112,9 +114,14 @@ export class Handles {
   }
 }
 
+/** For how long an extension asks: the queue's own visibility timeout, or a quarter of an hour of a longer one. */
+export function extensionSeconds(visibilityTimeoutSeconds: number): number {
+  return Math.min(visibilityTimeoutSeconds, EXTENSION_SECONDS_MAX);
+}
+
 /**
- * Whether a change keeps a lease, and does not give it back: it asks for the queue's own visibility timeout, once or
- * several times, or for all that the twelve hours leave.
+ * Whether a change keeps a lease, and does not give it back: it asks for an extension's time, once or several times, or
+ * for all that the twelve hours leave.
  */
 export function isExtension(
   receipt: Receipt,
@@ -124,5 +131,5 @@ export function isExtension(
 ): boolean {
   if (seconds === 0) return false;
   const lastMs = receipt.atMs + LEASE_SECONDS_MAX * 1000 - TWELVE_HOURS_TOLERANCE_MS;
-  return seconds % visibilityTimeoutSeconds === 0 || nowMs + seconds * 1000 > lastMs;
+  return seconds % extensionSeconds(visibilityTimeoutSeconds) === 0 || nowMs + seconds * 1000 > lastMs;
 }
