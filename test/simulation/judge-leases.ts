@@ -5,6 +5,7 @@
  * Only here is it noted what was given back.
  */
 import type { History } from './history.ts';
+import { judgeReturn } from './judge-returns.ts';
 import type { Transaction } from './postgres-model.ts';
 import type { Incarnation } from './process.ts';
 import { isExtension } from './sqs-handles.ts';
@@ -40,6 +41,7 @@ export function judgeChange(history: History, receipt: Receipt, seconds: number)
   if (!isExtension(receipt, seconds, history.configuration.visibilityTimeoutSeconds, history.nowMs)) {
     history.givenBack.set(receipt, endMs ?? receipt.message.visibleAtMs);
     history.incarnations.get(receipt.worker)?.load.left(receipt);
+    judgeReturn(history, receipt, seconds);
   } else if (endMs !== undefined) {
     history.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
   }

@@ -7,7 +7,6 @@ const QUEUE_CLIENT = 'runtime/queue-client.ts';
 const INBOX_WRITER = 'store/inbox-writer.ts';
 const LEASE_KEEPER = 'runtime/lease-keeper.ts';
 const HAND = 'runtime/hand.ts';
-const ATTEMPT = 'runtime/attempt.ts';
 const ADMISSION = 'runtime/admission.ts';
 const BATCHER = 'runtime/batcher.ts';
 
@@ -392,10 +391,8 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 14,
   },
   {
-    name: 'the fence is removed, where nobody asks for the lease',
+    name: 'the fence is removed',
     edits: [
-      { file: ATTEMPT, from: 'if (!hand.holds(delivery)) decide', to: 'if (hand === undefined) decide' },
-      { file: ATTEMPT, from: 'isTooLate ? claimed : claimed.filter(', to: 'isTooLate ? [] : [].filter(' },
       {
         file: INBOX_WRITER,
         from: 'BigInt(group.sequenceNumber) <= BigInt(fence.previous_sequence ?? -1)',
@@ -403,7 +400,31 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order'],
-    seed: 162,
+    seed: 150062,
+  },
+  {
+    name: 'those behind a head are shown before its delay is over',
+    edits: [
+      {
+        file: SETTLING,
+        from: 'await this.giveBack(tail, () => delaySeconds);',
+        to: 'await this.giveBack(tail, () => 0);',
+      },
+    ],
+    caughtBy: ['order'],
+    seed: 5,
+  },
+  {
+    name: 'those behind a lost lease are written all the same',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: " || outcome.name === 'lost') waiting.set",
+        to: ') waiting.set',
+      },
+    ],
+    caughtBy: ['order'],
+    seed: 3199,
   },
   {
     name: 'messages without admission',
