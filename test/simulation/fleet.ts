@@ -14,6 +14,7 @@ import { Telemetry } from '../../workers/runtime/telemetry.ts';
 import { RenewedPool } from '../../workers/store/renewed-pool.ts';
 import type { Configuration } from './configuration.ts';
 import type { History } from './history.ts';
+import { judgeBounds } from './judge-bounds.ts';
 import type { DatabaseSurroundings } from './postgres-pool.ts';
 import { PoolModels, SERVER_ERROR } from './postgres-pool.ts';
 import { Fate, Incarnation } from './process.ts';
@@ -133,6 +134,7 @@ export class Fleet {
     this.#started += 1;
     const process = new Incarnation(`w${this.#started}`);
     history.incarnations.set(process.name, process);
+    process.load.onGrowth = (growth) => judgeBounds(history, process, growth);
     scheduler.trace(`start ${process.name}`);
     const telemetry = new Telemetry(
       NAME,
@@ -162,7 +164,7 @@ export class Fleet {
         visibilityTimeoutSeconds: configuration.visibilityTimeoutSeconds,
         fifo: configuration.fifo,
         maxReceiveCount: configuration.maxReceiveCount,
-        messageBytesMax: 262_144,
+        messageBytesMax: configuration.messageBytesMax,
         createdTimestamp: '0',
       },
       queueName: 'work',
@@ -171,7 +173,6 @@ export class Fleet {
       log,
       surroundings: this.#surroundings(process),
     });
-    process.placesTaken = () => consumer.gauges.placesTaken;
     const running: Running = { process, pools, consumer, stopped: undefined };
     this.#running.add(running);
     consumer.run().then(
@@ -251,20 +252,26 @@ export class Fleet {
     else if (scheduler.nowMs > Math.max(deadlineMs, process.pausedUntilMs) + DRAIN_TOLERANCE_MS) {
       history.violated('drain', `${process.name} ended ${(scheduler.nowMs - deadlineMs) / 1000} s after its deadline`);
     }
+    // What it says of itself at its end must agree with itself, and with what it was seen to take and not to settle.
     const { placesTaken } = running.consumer.gauges;
-    if (placesTaken !== report.unsettled + running.process.pollsUnderWay * 10) {
+    const held = process.load.surelyHeld(scheduler.nowMs);
+    if (held > report.unsettled) {
+      history.violated('bounds', `${process.name} says that it left ${report.unsettled} messages, and left ${held}`);
+    }
+    if (placesTaken !== report.unsettled + process.load.calls.receive * 10) {
       history.violated(
         'bounds',
         `${process.name} ended with ${placesTaken} places taken by ${report.unsettled} messages`,
       );
     }
+    const left = Math.max(held, report.unsettled);
     const hadTime = stopped !== undefined && stopped.seconds >= FINDS_BAD_ROWS_SECONDS;
     // The session of a process that a poison ended may keep its locks for longer than the drain lasts.
     const isPoisoned = [...history.incarnations.values()].some(({ poisonedAtMs }) => poisonedAtMs !== undefined);
-    if (configuration.faultsEndMs === 0 && !isPoisoned && hadTime && report.unsettled > 0) {
-      history.violated('drain', `${process.name} left ${report.unsettled} messages although nothing was wrong`);
+    if (configuration.faultsEndMs === 0 && !isPoisoned && hadTime && left > 0) {
+      history.violated('drain', `${process.name} left ${left} messages although nothing was wrong`);
     }
-    count(report.unsettled === 0 ? 'drain: everything settled' : 'drain: messages left');
+    count(left === 0 ? 'drain: everything settled' : 'drain: messages left');
     this.#gone(running);
   }
 }

@@ -1,7 +1,8 @@
 /**
  * What has happened in a schedule as far as it is judged, and which invariants it violated.
  *
- * Holds always: nothing in it comes from what a worker claims. The schedule and the fleet note outages, incarnations and
+ * Holds always: nothing in it comes from what a worker claims; but for a worker's end, where what it says that it left is
+ * held against what it was seen to take and not to settle (fleet.ts). The schedule and the fleet note outages, incarnations and
  * what they see violated by themselves; everything else is noted by the judge, each kind in one file.
  */
 import type { Configuration } from './configuration.ts';

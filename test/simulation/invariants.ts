@@ -14,13 +14,13 @@ export const INVARIANTS = [
   'settlement',
   /** While the database is away nothing is received by who knows it, and nothing comes again that was held. */
   'outage',
-  /** Polls, messages and connections of a worker within their limits; batches as SQS takes them. */
+  /** What a worker has under way and in hand is within every limit that the runtime names; batches as SQS takes them. */
   'bounds',
   /** A worker that is told to stop ends by its deadline, and leaves nothing behind when nothing is wrong. */
   'drain',
   /** When the faults are over, everything settles within a computed time. */
   'liveness',
-  /** Without faults: one receive a message, no extension, few deletes. */
+  /** Without faults: one receive a message, an empty one in twenty seconds, no extension, few deletes. */
   'cost',
   /** Two transactions never wait for each other in a circle. */
   'no deadlock',

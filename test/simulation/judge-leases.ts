@@ -5,8 +5,10 @@
  * Only here is it noted what was given back.
  */
 import type { History } from './history.ts';
+import { judgeReturn } from './judge-returns.ts';
 import type { Transaction } from './postgres-model.ts';
 import type { Incarnation } from './process.ts';
+import { isExtension } from './sqs-handles.ts';
 import type { Receipt } from './sqs-message.ts';
 
 /** At the instant at which the worker sends it. */
@@ -34,10 +36,13 @@ export function judgeChange(history: History, receipt: Receipt, seconds: number)
       `${receipt.worker} changes the visibility of ${receipt.message.messageId} without a lease`,
     );
   }
+  history.incarnations.get(receipt.worker)?.load.changes(receipt);
   // Those that are set apart from a suspect get several leases at once.
-  const isExtension = seconds > 0 && seconds % history.configuration.visibilityTimeoutSeconds === 0;
-  if (!isExtension) history.givenBack.set(receipt, endMs ?? receipt.message.visibleAtMs);
-  else if (endMs !== undefined) {
+  if (!isExtension(receipt, seconds, history.configuration.visibilityTimeoutSeconds, history.nowMs)) {
+    history.givenBack.set(receipt, endMs ?? receipt.message.visibleAtMs);
+    history.incarnations.get(receipt.worker)?.load.left(receipt);
+    judgeReturn(history, receipt, seconds);
+  } else if (endMs !== undefined) {
     history.violated('lease', `${receipt.worker} hides ${receipt.message.messageId} again after giving it back`);
   }
 }

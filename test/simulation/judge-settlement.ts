@@ -11,8 +11,16 @@ const SETTLE_ATTEMPTS_MAX = 5;
 /** The longest back-off after four attempts is 1.6 s; the answer that tells of a failed entry is on its way for 30 ms. */
 const ASKED_AGAIN_MS_MAX = 2_000;
 
-export function noteDelete({ deletes }: History, receipt: Receipt): void {
-  deletes.set(receipt, { asked: (deletes.get(receipt)?.asked ?? 0) + 1, failedAtMs: undefined });
+export function noteDelete(history: History, receipt: Receipt): void {
+  const { deletes, incarnations } = history;
+  const asked = (deletes.get(receipt)?.asked ?? 0) + 1;
+  deletes.set(receipt, { asked, failedAtMs: undefined });
+  if (asked < SETTLE_ATTEMPTS_MAX) return;
+  // Whatever becomes of it, nobody asks again.
+  incarnations.get(receipt.worker)?.load.left(receipt);
+  if (asked > SETTLE_ATTEMPTS_MAX) {
+    history.violated('bounds', `${receipt.worker} asks ${asked} times for the delete of ${receipt.message.messageId}`);
+  }
 }
 
 export function noteFailedEntry(history: History, receipt: Receipt): void {

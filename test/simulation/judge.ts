@@ -6,7 +6,7 @@
  * its own, and what the families know of each other is in history.ts.
  */
 import type { History } from './history.ts';
-import { judgeBounds } from './judge-bounds.ts';
+import { judgeBatch } from './judge-bounds.ts';
 import { judgeCommit } from './judge-commits.ts';
 import { judgeCopy, judgeRedrive } from './judge-dead-letters.ts';
 import { judgeChange, judgeCommitSent } from './judge-leases.ts';
@@ -17,12 +17,11 @@ import type { DatabaseWitness } from './postgres-model.ts';
 import type { DatabaseSurroundings } from './postgres-pool.ts';
 import type { QueueWitness } from './sqs-surroundings.ts';
 
-export type Judge = QueueWitness & DatabaseWitness & Pick<DatabaseSurroundings, 'commitSent'>;
+export type Judge = QueueWitness & DatabaseWitness & Pick<DatabaseSurroundings, 'commitSent' | 'keysAsked'>;
 
 export function judgeOf(history: History): Judge {
   return {
     received(receipt) {
-      judgeBounds(history, receipt);
       judgeReceiveInOutage(history, receipt);
       history.noteIfPassing(receipt.message);
       const before = receipt.message.receipts.at(-2);
@@ -41,6 +40,7 @@ export function judgeOf(history: History): Judge {
       history.judged('no deadlock');
       judgeCommitSent(history, process, transaction);
     },
+    keysAsked: (process, messageIds) => judgeBatch(history, process, messageIds),
     committed: (transaction) => judgeCommit(history, transaction),
     deadlock: ({ worker }) => history.violated('no deadlock', `the transaction of ${worker} waited in a circle`),
     lockTimeout({ worker }) {

@@ -7,7 +7,8 @@ const QUEUE_CLIENT = 'runtime/queue-client.ts';
 const INBOX_WRITER = 'store/inbox-writer.ts';
 const LEASE_KEEPER = 'runtime/lease-keeper.ts';
 const HAND = 'runtime/hand.ts';
-const ATTEMPT = 'runtime/attempt.ts';
+const ADMISSION = 'runtime/admission.ts';
+const BATCHER = 'runtime/batcher.ts';
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -390,10 +391,8 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 14,
   },
   {
-    name: 'the fence is removed, where nobody asks for the lease',
+    name: 'the fence is removed',
     edits: [
-      { file: ATTEMPT, from: 'if (!hand.holds(delivery)) decide', to: 'if (hand === undefined) decide' },
-      { file: ATTEMPT, from: 'isTooLate ? claimed : claimed.filter(', to: 'isTooLate ? [] : [].filter(' },
       {
         file: INBOX_WRITER,
         from: 'BigInt(group.sequenceNumber) <= BigInt(fence.previous_sequence ?? -1)',
@@ -401,6 +400,90 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: ['order'],
-    seed: 162,
+    seed: 150062,
+  },
+  {
+    name: 'those behind a head are shown before its delay is over',
+    edits: [
+      {
+        file: SETTLING,
+        from: 'await this.giveBack(tail, () => delaySeconds);',
+        to: 'await this.giveBack(tail, () => 0);',
+      },
+    ],
+    caughtBy: ['order'],
+    seed: 5,
+  },
+  {
+    name: 'those behind a lost lease are written all the same',
+    edits: [
+      {
+        file: INBOX_WRITER,
+        from: " || outcome.name === 'lost') waiting.set",
+        to: ') waiting.set',
+      },
+    ],
+    caughtBy: ['order'],
+    seed: 3199,
+  },
+  {
+    name: 'messages without admission',
+    edits: [
+      {
+        file: ADMISSION,
+        from: 'return this.#freeMessages >= MESSAGES_PER_RECEIVE_MAX && this.#freeBytes',
+        to: 'return this.#freeBytes',
+      },
+    ],
+    caughtBy: ['bounds'],
+    seed: 2718,
+  },
+  {
+    name: 'bytes without admission',
+    edits: [{ file: ADMISSION, from: ' && this.#freeBytes >= this.#bytesPerReceive;', to: ';' }],
+    caughtBy: ['bounds'],
+    seed: 2431,
+  },
+  {
+    name: 'polls without a limit',
+    edits: [{ file: 'runtime/poller-control.ts', from: 'POLLS_MAX = 16;', to: 'POLLS_MAX = 1_000;' }],
+    caughtBy: ['bounds'],
+    seed: 2718,
+  },
+  {
+    name: 'batches without a limit',
+    edits: [{ file: BATCHER, from: '  batches: 3,', to: '  batches: 300,' }],
+    caughtBy: ['bounds'],
+    seed: 27,
+  },
+  {
+    name: 'a batch of any number of messages',
+    edits: [{ file: BATCHER, from: '  messages: 100,', to: '  messages: 10_000,' }],
+    caughtBy: ['bounds'],
+    seed: 2718,
+  },
+  {
+    name: 'a batch of any size',
+    edits: [{ file: BATCHER, from: 'bytes: 8 * 1_048_576,', to: 'bytes: 800 * 1_048_576,' }],
+    caughtBy: ['bounds'],
+    seed: 556,
+  },
+  {
+    name: 'rejections without a limit',
+    edits: [{ file: SETTLING, from: 'REJECTIONS_UNDER_WAY_MAX = 8;', to: 'REJECTIONS_UNDER_WAY_MAX = 80_000;' }],
+    caughtBy: ['bounds'],
+    seed: 166,
+  },
+  {
+    name: 'a delete is asked for without end',
+    edits: [{ file: 'runtime/settlement.ts', from: 'SETTLE_ATTEMPTS_MAX = 5;', to: 'SETTLE_ATTEMPTS_MAX = 500;' }],
+    caughtBy: ['bounds'],
+    seed: 13620,
+  },
+  {
+    name: 'short polls',
+    edits: [{ file: QUEUE_CLIENT, from: 'LONG_POLL_SECONDS = 20;', to: 'LONG_POLL_SECONDS = 1;' }],
+    caughtBy: ['cost'],
+    seed: 170,
   },
 ];

@@ -39,6 +39,8 @@ export interface DatabaseSurroundings {
   readonly count: (what: string) => void;
   /** Told when a worker sends a commit, with what it would commit. */
   readonly commitSent: (process: Incarnation, transaction: Transaction) => void;
+  /** Told when a worker asks for the keys of a batch. */
+  readonly keysAsked: (process: Incarnation, messageIds: readonly string[]) => void;
 }
 
 /** The pools that one worker has opened: a new one after every sign of an outage. */
@@ -127,6 +129,17 @@ class PoolModel {
   }
 
   async query(query: Query): Promise<{ rows: readonly unknown[] }> {
+    const { load } = this.#process;
+    const isReason = statementOf(query).name === 'insert-rejection';
+    if (isReason) load.reasonBegan();
+    try {
+      return await this.#queryAlone(query);
+    } finally {
+      if (isReason) load.reasons -= 1;
+    }
+  }
+
+  async #queryAlone(query: Query): Promise<{ rows: readonly unknown[] }> {
     const connection = await this.connect();
     try {
       const result = await connection.query(query);
@@ -211,6 +224,8 @@ class ConnectionModel {
   #isBroken = false;
   /** The network swallows what either side sends. */
   #isSwallowed = false;
+  /** From a `begin` on, until it is given back. */
+  #isInBatch = false;
   /** As the last answer told it: idle, in a transaction, or in one that failed. */
   #transactionStatus: 'I' | 'T' | 'E' = 'I';
 
@@ -243,6 +258,7 @@ class ConnectionModel {
       scheduler.deliver(this.#process, timeoutMs, () =>
         this.#settle(pending, () => reject(new Error('Query read timeout'))),
       );
+      this.#note(statement);
       if (statement.name === 'commit' && this.#session.transaction !== undefined) {
         this.#around.commitSent(this.#process, this.#session.transaction);
       }
@@ -255,6 +271,8 @@ class ConnectionModel {
   }
 
   release(destroy = false): void {
+    if (this.#isInBatch) this.#process.load.transactions -= 1;
+    this.#isInBatch = false;
     if (destroy || this.#isBroken) this.end();
     else this.#onRelease(this);
   }
@@ -271,6 +289,16 @@ class ConnectionModel {
     const { scheduler } = this.#around;
     if (isNoticed) scheduler.at(this.#arrivalMs(), () => this.#session.closeAfterRequests());
     else scheduler.after(this.#lingerMs(), () => this.#session.close());
+  }
+
+  #note({ name, values }: Statement): void {
+    if (name.startsWith('begin') && !this.#isInBatch) {
+      this.#isInBatch = true;
+      this.#process.load.transactionBegan();
+    } else if (name === 'insert-inbox-keys') {
+      const [, , , messageIds] = values as [string, string[], Buffer[], string[]];
+      this.#around.keysAsked(this.#process, messageIds);
+    }
   }
 
   #send(statement: Statement, pending: Pending): void {
@@ -290,7 +318,7 @@ class ConnectionModel {
   }
 
   #arrive(statement: Statement, pending: Pending, fault: DatabaseFault): void {
-    const { scheduler, random } = this.#around;
+    const { scheduler, random, configuration } = this.#around;
     const answer = (result: Answer) => {
       const { transaction } = this.#session;
       const status = transaction === undefined ? 'I' : transaction.isFailed ? 'E' : 'T';
@@ -299,7 +327,10 @@ class ConnectionModel {
         return;
       }
       if (this.#isSwallowed) return;
-      this.#lastAnswerMs = Math.max(this.#lastAnswerMs, scheduler.nowMs + random.uniform(0.2, 5));
+      this.#lastAnswerMs = Math.max(
+        this.#lastAnswerMs,
+        scheduler.nowMs + random.uniform(0.2, configuration.statementMsMax),
+      );
       this.#answered(statement.name, this.#lastAnswerMs - scheduler.nowMs, () =>
         this.#settle(pending, () => {
           this.#transactionStatus = status;
@@ -341,8 +372,8 @@ class ConnectionModel {
   }
 
   #arrivalMs(): number {
-    const { scheduler, random } = this.#around;
-    return Math.max(this.#lastArrivalMs, scheduler.nowMs + random.uniform(0.2, 5));
+    const { scheduler, random, configuration } = this.#around;
+    return Math.max(this.#lastArrivalMs, scheduler.nowMs + random.uniform(0.2, configuration.statementMsMax));
   }
 
   /** How long the server keeps a session whose client is gone without a word. */

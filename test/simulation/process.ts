@@ -5,6 +5,7 @@
  * tell a receive that a fault explains from one that the worker wasted.
  */
 import type { Configuration } from './configuration.ts';
+import { Load } from './load.ts';
 import type { Random } from './random.ts';
 import type { Process, Scheduler, Timer } from './scheduler.ts';
 
@@ -14,9 +15,7 @@ export class Incarnation implements Process {
   pausedUntilMs = 0;
   /** When something was done to it, or it was told to stop. */
   readonly faultsAtMs: number[] = [];
-  pollsUnderWay = 0;
-  /** Messages that are in it or may be on their way to it. */
-  placesTaken: () => number = () => 0;
+  readonly load = new Load();
   /** When it ended by what it wrote. */
   poisonedAtMs: number | undefined;
   /** Ends a poll at the queue, as a closed socket does. */

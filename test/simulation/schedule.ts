@@ -21,10 +21,15 @@ const NEWER_BACK_OFF_SECONDS = { first: 300, most: 3_600 };
 /** As consumer.ts has them. */
 const LEASES_BEHIND_SUSPECT = 5;
 const LEASES_APART_MAX = 25;
+/** No lease lasts longer. */
+const LEASE_SECONDS_MAX = 12 * 3_600;
 /** Locks of lost sessions, probes, restarts and calls that hang, after the faults. */
 const AFTERMATH_MS = 60_000;
 /** Most rounds that a message needs once nothing goes wrong: one for a lease of the past, one for a conflict, one to succeed. */
 const ROUNDS = 3;
+/** How often it is looked whether everything is settled, where nothing else happens. */
+const TICK_MS_MIN = 1_000;
+const TICKS_PER_LEASE_MAX = 120;
 /** A worker that has not ended this long after the last drain began does not end at all. */
 const END_MS_MAX = 300_000;
 
@@ -71,7 +76,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
     ...common,
     history,
     sqs: { ...common, random: sqsRandom, model },
-    database: { ...common, random: databaseRandom, server, commitSent: judge.commitSent },
+    database: { ...common, random: databaseRandom, server, commitSent: judge.commitSent, keysAsked: judge.keysAsked },
   });
   const workload = drawWorkload(configuration, new Random(seed, 'workload'));
   for (const sent of workload) scheduler.at(sent.sendAtMs, () => model.accept(sent));
@@ -81,7 +86,8 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const settleByMs = settlingLimit(configuration, workload);
   const isSettled = () => model.messages.length === workload.length && model.isEmpty;
   let ticking = true;
-  const tick = () => ticking && void scheduler.after(1_000, tick);
+  const tickMs = Math.max(TICK_MS_MIN, (configuration.visibilityTimeoutSeconds * 1000) / TICKS_PER_LEASE_MAX);
+  const tick = () => ticking && void scheduler.after(tickMs, tick);
   tick();
   await scheduler.run(() => isSettled() || scheduler.nowMs > settleByMs || history.violations.length > 0);
   history.judged('liveness');
@@ -120,7 +126,8 @@ function settlingLimit(configuration: Configuration, workload: readonly Sent[]):
   // Those in hand beside a suspect when its process ends come again this much later, each chain apart; behind each poison
   // of a group once more.
   const chains = fifo ? groups : workload.length;
-  const apartMs = Math.min(LEASES_APART_MAX, LEASES_BEHIND_SUSPECT + chains) * visibilityTimeoutSeconds * 1000;
+  const apartSeconds = Math.min(LEASES_APART_MAX, LEASES_BEHIND_SUSPECT + chains) * visibilityTimeoutSeconds;
+  const apartMs = Math.min(apartSeconds, LEASE_SECONDS_MAX) * 1000;
   const poisons = workload.filter(({ work }) => work.value === POISON).length;
   const timesApart = fifo ? Math.max(1, poisons) : 1;
   return Math.max(faultsEndMs, sendingMs) + rounds * roundMs + timesApart * apartMs + workload.length * 1_000;

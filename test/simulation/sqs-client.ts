@@ -26,6 +26,7 @@ import type { Fate, Incarnation } from './process.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { queueArn, queueAttributes } from './sqs-attributes.ts';
+import { extensionSeconds } from './sqs-handles.ts';
 import type { Receipt, StoredMessage } from './sqs-message.ts';
 import type { SqsModel } from './sqs-model.ts';
 import {
@@ -38,8 +39,8 @@ import {
 } from './sqs-request-form.ts';
 import { ServiceError } from './sqs-service-error.ts';
 
-/** What one call does to the queue; it answers at once, except for a receive. */
-type Effect = (answer: (output: unknown) => void, fault: SqsFault) => (() => void) | undefined;
+/** What one call does to the queue; it answers at once, except for a receive, and says what the worker knows who hears it. */
+type Effect = (answer: (output: unknown, heard?: () => void) => void, fault: SqsFault) => (() => void) | undefined;
 
 interface HandleEntry {
   readonly ReceiptHandle?: string | undefined;
@@ -104,7 +105,10 @@ export class SqsClientModel implements SqsCalls {
     if (command instanceof DeleteMessageBatchCommand) {
       const { Entries: entries = [] } = command.input;
       for (const { ReceiptHandle: handle } of entries) model.handles.deleteSent(`${handle}`);
-      return this.#call('delete', this.#batch(entries, this.#delete));
+      return this.#call(
+        'delete',
+        this.#batch(entries, this.#delete, ({ load }, receipt) => load.left(receipt)),
+      );
     }
     if (command instanceof DeleteMessageCommand) {
       model.handles.deleteSent(`${command.input.ReceiptHandle}`);
@@ -120,7 +124,11 @@ export class SqsClientModel implements SqsCalls {
       for (const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } of entries) {
         model.handles.changeSent(`${handle}`, seconds);
       }
-      return this.#call('changeVisibility', this.#batch(entries, change));
+      const untilMs = sentAtMs + extensionSeconds(model.settings.visibilityTimeoutSeconds) * 1000;
+      const effect = this.#batch(entries, change, ({ load }, receipt) =>
+        load.extended(receipt, untilMs, scheduler.nowMs),
+      );
+      return this.#call('changeVisibility', effect);
     }
     if (command instanceof ChangeMessageVisibilityCommand) {
       const { ReceiptHandle: handle, VisibilityTimeout: seconds = 0 } = command.input;
@@ -130,7 +138,10 @@ export class SqsClientModel implements SqsCalls {
     if (command instanceof SendMessageCommand) return this.#call('send', this.#sendOne(command.input));
     if (command instanceof SendMessageBatchCommand) {
       const { Entries: entries = [] } = command.input;
-      return this.#call('send', this.#batch(entries, this.#message, sendBatchFault));
+      return this.#call(
+        'send',
+        this.#batch(entries, this.#message, () => {}, sendBatchFault),
+      );
     }
     if (command instanceof GetQueueAttributesCommand) {
       return this.#call('describe', this.#describe(command.input.AttributeNames ?? []));
@@ -145,7 +156,7 @@ export class SqsClientModel implements SqsCalls {
     const process = this.#process;
     if (operation !== 'describe') process.requests[operation] += 1;
     scheduler.trace(`${process.name} ${operation} ${fault}`);
-    if (operation === 'receive') process.pollsUnderWay += 1;
+    if (operation !== 'describe') process.load.began(operation);
     return new Promise((resolve, reject) => {
       let isOver = false;
       let hangUp: (() => void) | undefined;
@@ -155,7 +166,7 @@ export class SqsClientModel implements SqsCalls {
         deadline.cancel();
         if (hangUp !== undefined) process.hangUps.delete(hangUp);
         signal?.removeEventListener('abort', aborted);
-        if (operation === 'receive') process.pollsUnderWay -= 1;
+        if (operation !== 'describe') process.load.ended(operation);
         settle();
       };
       const answered = (what: string, afterMs: number, settle: () => void) =>
@@ -182,14 +193,17 @@ export class SqsClientModel implements SqsCalls {
       const wayThereMs = fault === 'arrives late' ? random.uniform(1_000, 40_000) : latency(random);
       scheduler.after(wayThereMs, () => {
         try {
-          hangUp = effect((output) => {
+          hangUp = effect((output, heard = () => {}) => {
             if (fault === 'error 500 after its effect') fail('InternalFailure', 500);
             else if (fault === 'answer lost' && random.chance(0.5)) fail('ECONNRESET', 0);
             else if (!UNHEARD.includes(fault))
               answered(
                 'answer',
                 fault === 'answer slow' ? random.uniform(500, this.#deadlineMs) : latency(random),
-                () => resolve(output),
+                () => {
+                  heard();
+                  resolve(output);
+                },
               );
             else if (fault === 'answer after the deadline')
               answered('late answer', this.#deadlineMs, () => resolve(output));
@@ -214,7 +228,10 @@ export class SqsClientModel implements SqsCalls {
       this.#refuse(receiveFault(messagesMax, waitSeconds, visibilityTimeoutSeconds));
       return model.receive(request, (receipts) => {
         if (UNHEARD.includes(fault)) for (const receipt of receipts) receipt.explained = true;
-        answer(receipts.length === 0 ? {} : { Messages: receipts.map((receipt) => received(receipt, input)) });
+        const seconds = visibilityTimeoutSeconds ?? model.settings.visibilityTimeoutSeconds;
+        answer(receipts.length === 0 ? {} : { Messages: receipts.map((receipt) => received(receipt, input)) }, () =>
+          this.#process.load.received(receipts, seconds),
+        );
       });
     };
   }
@@ -263,10 +280,16 @@ export class SqsClientModel implements SqsCalls {
     };
   }
 
-  /** Refused as a whole where SQS refuses the form; else a result per entry, in any order. */
+  /**
+   * Refused as a whole where SQS refuses the form; else a result per entry, in any order.
+   *
+   * @param heard what a worker knows of an entry whose success it hears. Of a refusal it knows that the message is not its
+   * own any more, and of a service's fault nothing.
+   */
   #batch<Entry extends BatchEntry>(
     entries: readonly Entry[],
     apply: (entry: Entry) => EntryResult,
+    heard: (process: Incarnation, receipt: Receipt) => void,
     formFault: (entries: readonly Entry[]) => string | undefined = batchFault,
   ): Effect {
     const { random, model } = this.#around;
@@ -274,6 +297,7 @@ export class SqsClientModel implements SqsCalls {
       this.#refuse(formFault(entries));
       const failed: BatchResultErrorEntry[] = [];
       const successful: object[] = [];
+      const known: (() => void)[] = [];
       for (const entry of entries) {
         const Id = entry.Id ?? '';
         const isFailed = fault === ENTRIES_FAIL && random.chance(0.5);
@@ -283,8 +307,13 @@ export class SqsClientModel implements SqsCalls {
         if (isFailed) failed.push({ Id, ...random.pick(SERVICE_FAULTS) });
         else if (code !== undefined) failed.push({ Id, SenderFault: true, Code: code });
         else successful.push({ Id, ...output });
+        const receipt = model.handles.receiptOf(entry.ReceiptHandle ?? '');
+        if (isFailed || receipt === undefined) continue;
+        known.push(() => (code === undefined ? heard(this.#process, receipt) : this.#process.load.left(receipt)));
       }
-      answer({ Successful: random.shuffled(successful), Failed: random.shuffled(failed) });
+      answer({ Successful: random.shuffled(successful), Failed: random.shuffled(failed) }, () => {
+        for (const know of known) know();
+      });
       return undefined;
     };
   }

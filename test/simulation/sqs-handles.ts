@@ -12,6 +12,10 @@ import { happens } from './sqs-quirks.ts';
 import type { QueueSurroundings } from './sqs-surroundings.ts';
 
 const LEASE_SECONDS_MAX = 12 * 3_600;
+/** Whoever works for hours asks for no more at a time, however long the queue hides a message. */
+const EXTENSION_SECONDS_MAX = 900;
+/** Who asks for all that is left of the twelve hours may be wrong by a receive and a call. */
+const TWELVE_HOURS_TOLERANCE_MS = 60_000;
 
 export class Handles {
   readonly #around: QueueSurroundings;
@@ -61,11 +65,16 @@ export class Handles {
     if (this.#isBeyondTwelveHours(receipt, seconds)) return 'InvalidParameterValue';
     scheduler.trace(`hidden ${message.messageId} ${seconds}`);
     receipt.isChanged = true;
-    message.isDelayed = seconds % settings.visibilityTimeoutSeconds !== 0;
+    message.isDelayed =
+      seconds === 0 ? false : !isExtension(receipt, seconds, settings.visibilityTimeoutSeconds, nowMs);
     // It counts from the call: from somewhere between its request and its answer.
     this.#contents.hide(message, random.uniform(Math.max(sentAtMs, nowMs - 1_000), nowMs) + seconds * 1000);
     if (seconds === 0) this.#contents.visible.add(message);
     return undefined;
+  }
+
+  receiptOf(handle: string): Receipt | undefined {
+    return this.#polls.receipts.get(handle);
   }
 
   /** At the instant at which the worker sends it. */
@@ -103,4 +112,24 @@ export class Handles {
     if (endMs > atMs) return true;
     return endMs > message.receipts[0]!.atMs && random.chance(0.5);
   }
+}
+
+/** For how long an extension asks: the queue's own visibility timeout, or a quarter of an hour of a longer one. */
+export function extensionSeconds(visibilityTimeoutSeconds: number): number {
+  return Math.min(visibilityTimeoutSeconds, EXTENSION_SECONDS_MAX);
+}
+
+/**
+ * Whether a change keeps a lease, and does not give it back: it asks for an extension's time, once or several times, or
+ * for all that the twelve hours leave.
+ */
+export function isExtension(
+  receipt: Receipt,
+  seconds: number,
+  visibilityTimeoutSeconds: number,
+  nowMs: number,
+): boolean {
+  if (seconds === 0) return false;
+  const lastMs = receipt.atMs + LEASE_SECONDS_MAX * 1000 - TWELVE_HOURS_TOLERANCE_MS;
+  return seconds % extensionSeconds(visibilityTimeoutSeconds) === 0 || nowMs + seconds * 1000 > lastMs;
 }

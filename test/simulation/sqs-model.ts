@@ -54,6 +54,10 @@ export class SqsModel {
     return this.#contents.messages;
   }
 
+  find(messageId: string): StoredMessage | undefined {
+    return this.#contents.messages.find((message) => message.messageId === messageId);
+  }
+
   get isEmpty(): boolean {
     return this.#contents.source.size === 0;
   }

@@ -51,7 +51,7 @@ export function drawWorkload(configuration: Configuration, random: Random): Sent
   times.sort((one, other) => one - other);
   for (const sendAtMs of times) {
     const add = (fate: Fate, work: Work, body = bodyOf(work)) =>
-      sent.push({ index: sent.length, fate, work, body, sendAtMs });
+      sent.push({ index: sent.length, fate, work, body: body.padEnd(configuration.bodyBytes), sendAtMs });
     const earlier = sent.length > 0 ? random.pick(sent) : undefined;
     const draw = random.next();
     const { invalid, refused, repeated, reused, doomed, flaky, poison } = configuration;
