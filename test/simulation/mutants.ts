@@ -150,7 +150,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'failed entries are ignored',
-    edits: [{ file: QUEUE_CLIENT, from: "code = '' } of failed) {", to: "code = '' } of failed.slice(0, 0)) {" }],
+    edits: [{ file: QUEUE_CLIENT, from: "message = '' } of failed) {", to: "message = '' } of failed.slice(0, 0)) {" }],
     caughtBy: ['settlement'],
     seed: 131,
   },
@@ -159,8 +159,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: QUEUE_CLIENT,
-        from: "for (const { Id: id, SenderFault: senderFault, Code: code = '' } of failed) {",
-        to: "for (const [id, { SenderFault: senderFault, Code: code = '' }] of failed.entries()) {",
+        from: "for (const { Id: id, SenderFault: senderFault, Code: code = '', Message: message = '' } of failed) {",
+        to: "for (const [id, { SenderFault: senderFault, Code: code = '', Message: message = '' }] of failed.entries()) {",
       },
     ],
     caughtBy: ['settlement'],

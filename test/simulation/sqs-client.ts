@@ -26,7 +26,7 @@ import type { Fate, Incarnation } from './process.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { queueArn, queueAttributes } from './sqs-attributes.ts';
-import { extensionSeconds } from './sqs-handles.ts';
+import { extensionSeconds, HIDDEN_FOR_TOO_LONG } from './sqs-handles.ts';
 import type { Receipt, StoredMessage } from './sqs-message.ts';
 import type { SqsModel } from './sqs-model.ts';
 import {
@@ -305,10 +305,11 @@ export class SqsClientModel implements SqsCalls {
         const { code, output } = isFailed && random.chance(0.5) ? { code: undefined } : apply(entry);
         if (isFailed) model.handles.entryFailed(entry.ReceiptHandle ?? '');
         if (isFailed) failed.push({ Id, ...random.pick(SERVICE_FAULTS) });
-        else if (code !== undefined) failed.push({ Id, SenderFault: true, Code: code });
+        else if (code !== undefined) failed.push({ Id, SenderFault: true, ...refusal(code) });
         else successful.push({ Id, ...output });
         const receipt = model.handles.receiptOf(entry.ReceiptHandle ?? '');
         if (isFailed || receipt === undefined) continue;
+        if (code === HIDDEN_FOR_TOO_LONG) continue;
         known.push(() => (code === undefined ? heard(this.#process, receipt) : this.#process.load.left(receipt)));
       }
       answer({ Successful: random.shuffled(successful), Failed: random.shuffled(failed) }, () => {
@@ -392,4 +393,10 @@ function pick<Value>(
 
 function isPrefixed(name: string, wanted: string): boolean {
   return wanted.endsWith('.*') && name.startsWith(wanted.slice(0, -1));
+}
+
+/** A code, and behind it what SQS says besides. */
+function refusal(code: string): { Code: string; Message?: string } {
+  const [name = code, text] = code.split(': ');
+  return { Code: name, ...(text !== undefined && { Message: text }) };
 }

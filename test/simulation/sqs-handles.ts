@@ -12,6 +12,8 @@ import { happens } from './sqs-quirks.ts';
 import type { QueueSurroundings } from './sqs-surroundings.ts';
 
 const LEASE_SECONDS_MAX = 12 * 3_600;
+/** The one refusal of a handle after which the message is still its owner's: told from the others by its text alone. */
+export const HIDDEN_FOR_TOO_LONG = 'InvalidParameterValue: total VisibilityTimeout is beyond the limit';
 /** Whoever works for hours asks for no more at a time, however long the queue hides a message. */
 const EXTENSION_SECONDS_MAX = 900;
 /** Who asks for all that is left of the twelve hours may be wrong by a receive and a call. */
@@ -62,7 +64,7 @@ export class Handles {
       if (present !== undefined) present.explained = true;
       count('queue: a superseded handle changes the present lease');
     }
-    if (this.#isBeyondTwelveHours(receipt, seconds)) return 'InvalidParameterValue';
+    if (this.#isBeyondTwelveHours(receipt, seconds)) return HIDDEN_FOR_TOO_LONG;
     scheduler.trace(`hidden ${message.messageId} ${seconds}`);
     receipt.isChanged = true;
     message.isDelayed =
@@ -106,11 +108,15 @@ export class Handles {
   }
 
   /** From this receive on, or from the message's first: the documentation can be read both ways. */
-  #isBeyondTwelveHours({ atMs, message }: Receipt, seconds: number): boolean {
-    const { scheduler, random } = this.#around;
+  #isBeyondTwelveHours(receipt: Receipt, seconds: number): boolean {
+    const { scheduler, random, count } = this.#around;
     const endMs = scheduler.nowMs + (seconds - LEASE_SECONDS_MAX) * 1000;
-    if (endMs > atMs) return true;
-    return endMs > message.receipts[0]!.atMs && random.chance(0.5);
+    if (endMs > receipt.atMs) return true;
+    if (endMs <= receipt.message.receipts[0]!.atMs || random.chance(0.5)) return false;
+    // Whoever would have hidden it from a crash could not.
+    receipt.explained = true;
+    count('queue: hides a message no longer than twelve hours from its first receive');
+    return true;
   }
 }
 

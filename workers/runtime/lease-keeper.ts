@@ -123,6 +123,7 @@ export class LeaseKeeper {
     extensions.forEach(({ receiptHandle, visibilityTimeoutSeconds: seconds }, index) => {
       if (results[index] === 'done') leases.extended(receiptHandle, requestSentAtMs, seconds, answeredAtMs);
       else if (results[index] === 'gone') leases.lost(receiptHandle);
+      else if (results[index] === 'refused') leases.refused(receiptHandle, requestSentAtMs, seconds);
     });
   }
 }

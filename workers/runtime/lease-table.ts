@@ -27,6 +27,8 @@ const EXTENSION_SECONDS_MAX = 900;
 interface Change {
   readonly requestSentAtMs: number;
   readonly seconds: number;
+  /** Until when the lease lasted before it was asked for. */
+  readonly deadlineBeforeMs: number;
   isAnswered: boolean;
 }
 
@@ -39,6 +41,8 @@ interface Lease {
   /** Any of these may be the last that SQS does. */
   changes: readonly Change[];
   state: 'held' | 'returning' | 'lost';
+  /** SQS has hidden it for as long as it does. */
+  isAtLimit: boolean;
 }
 
 export class LeaseTable {
@@ -66,6 +70,7 @@ export class LeaseTable {
       deadlineMs: requestSentAtMs + this.#visibilityTimeoutMs,
       changes: NO_CHANGES,
       state: 'held',
+      isAtLimit: false,
     });
   }
 
@@ -126,11 +131,27 @@ export class LeaseTable {
   asked(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
     const lease = this.#leases.get(receiptHandle);
     if (lease === undefined) return;
-    lease.deadlineMs = Math.min(lease.deadlineMs, requestSentAtMs + seconds * 1000);
+    const deadlineBeforeMs = lease.deadlineMs;
+    lease.deadlineMs = Math.min(deadlineBeforeMs, requestSentAtMs + seconds * 1000);
     // What was answered is done before this one; what was not, and whose own time has passed, does not arrive any more.
     const mayBeDone = (change: Change) =>
       !change.isAnswered && change.requestSentAtMs + change.seconds * 1000 > requestSentAtMs;
-    lease.changes = [...lease.changes.filter(mayBeDone), { requestSentAtMs, seconds, isAnswered: false }];
+    const change = { requestSentAtMs, seconds, deadlineBeforeMs, isAnswered: false };
+    lease.changes = [...lease.changes.filter(mayBeDone), change];
+  }
+
+  /** It is hidden as long as before, and no longer. */
+  refused(receiptHandle: string, requestSentAtMs: number, seconds: number): void {
+    const lease = this.#leases.get(receiptHandle);
+    if (lease?.state !== 'held') return;
+    lease.isAtLimit = true;
+    const isThis = (change: Change) => change.requestSentAtMs === requestSentAtMs && change.seconds === seconds;
+    const change = lease.changes.find(isThis);
+    lease.changes = lease.changes.filter((other) => other !== change);
+    // Where others are on their way, any of them may be done: the earlier end stands.
+    if (change !== undefined && lease.changes.every(({ isAnswered }) => isAnswered)) {
+      lease.deadlineMs = change.deadlineBeforeMs;
+    }
   }
 
   /** @param seconds what was asked for, counted from the request: absolute, and never added to what was left. */
@@ -176,7 +197,7 @@ export class LeaseTable {
   }
 
   #mayLast(lease: Lease, untilMs: number): boolean {
-    return untilMs <= this.#endsAtMs(lease);
+    return !lease.isAtLimit && untilMs <= this.#endsAtMs(lease);
   }
 
   #endsAtMs({ receivedAtMs }: Lease): number {

@@ -54,8 +54,11 @@ export interface VisibilityChange {
   readonly visibilityTimeoutSeconds: number;
 }
 
-/** One entry's result: `gone` when the handle is no longer ours, `failed` when the call may be tried again. */
-export type EntryResult = 'done' | 'gone' | 'failed';
+/**
+ * One entry's result: `gone` when the handle is no longer ours, `failed` when the call may be tried again, `refused` when
+ * SQS would hide the message for too long in all, and hides it as before.
+ */
+export type EntryResult = 'done' | 'gone' | 'failed' | 'refused';
 
 export interface DeadLetter {
   readonly body: string;
@@ -293,7 +296,14 @@ interface FailedEntry {
   readonly Id: string | undefined;
   readonly SenderFault: boolean | undefined;
   readonly Code: string | undefined;
+  readonly Message?: string | undefined;
 }
+
+/**
+ * A stale handle has the same code; this one says that the total visibility timeout is beyond the limit. SQS counts the
+ * twelve hours from the receive or, as others met it, from the first receive of all (localstack/localstack #3956).
+ */
+const TOO_LONG = /VisibilityTimeout.* beyond the limit/i;
 
 /**
  * Read by id, never by position: SQS answers in any order. A sender's fault here means that the handle is stale,
@@ -301,8 +311,9 @@ interface FailedEntry {
  */
 function entryResults(entries: number, failed: readonly FailedEntry[]): EntryResult[] {
   const results: EntryResult[] = new Array<EntryResult>(entries).fill('done');
-  for (const { Id: id, SenderFault: senderFault, Code: code = '' } of failed) {
-    results[Number(id)] = senderFault === true && !/throttl/i.test(code) ? 'gone' : 'failed';
+  for (const { Id: id, SenderFault: senderFault, Code: code = '', Message: message = '' } of failed) {
+    if (senderFault !== true || /throttl/i.test(code)) results[Number(id)] = 'failed';
+    else results[Number(id)] = TOO_LONG.test(message) ? 'refused' : 'gone';
   }
   return results;
 }

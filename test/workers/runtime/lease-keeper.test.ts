@@ -133,6 +133,19 @@ describe('the keeper of leases', () => {
     expect(leases.holds('m2#1', 89_000)).toBe(true);
   });
 
+  test('keeps what SQS hides for no longer as long as it lasts, and asks no more', async () => {
+    const { time, queue, lost, receive, extensions } = makeKeeper();
+    await receive(1);
+    queue.changeVisibilityBatch = async (changes) => {
+      queue.changes.push({ atMs: time.monotonicMs(), entries: changes.map(() => ['m1', 60]) });
+      return ['refused'];
+    };
+    await time.pass(59_999);
+    expect([extensions(), lost]).toEqual([[[30, 1]], []]);
+    await time.pass(1_000);
+    expect(lost).toEqual(['m1#1']);
+  });
+
   test('counts an extension from when it was asked for, not from when it was answered', async () => {
     const { time, queue, leases, receive } = makeKeeper();
     await receive(1);

@@ -152,6 +152,29 @@ describe('a lease', () => {
     expect(leases.due(2.875 * HOUR_MS)).toEqual(['a']);
   });
 
+  test('that SQS extends no further lasts as long as before, and is not asked for again', () => {
+    const leases = oneLease();
+    leases.asked('a', 30_000, 60);
+    leases.refused('a', 30_000, 60);
+    expect(leases.holds('a', 59_999)).toBe(true);
+    expect(leases.due(59_999)).toEqual([]);
+    expect(leases.dueAtMs).toBe(60_000);
+  });
+
+  test('that SQS does not shorten is as long as before', () => {
+    const leases = new LeaseTable(43_200);
+    leases.received('a', 0);
+    leases.asked('a', 1_000, 900);
+    expect(leases.leftMs('a', 1_000)).toBe(900_000);
+    leases.refused('a', 1_000, 900);
+    expect(leases.leftMs('a', 1_000)).toBe(43_199_000);
+    // Another on its way may have been done.
+    leases.asked('a', 2_000, 900);
+    leases.asked('a', 3_000, 1_800);
+    leases.refused('a', 3_000, 1_800);
+    expect(leases.leftMs('a', 3_000)).toBe(899_000);
+  });
+
   test('may be hidden until twelve hours from its receive', () => {
     const leases = new LeaseTable(3_600);
     leases.received('a', HOUR_MS);

@@ -98,6 +98,26 @@ describe('the edge to SQS', () => {
     ]);
   });
 
+  test('tells a lease that may last no longer from one that is lost: they have the same code', async () => {
+    const { queue } = await scriptedSqs(() => ({
+      body: {
+        Successful: [],
+        Failed: [
+          {
+            Id: '0',
+            SenderFault: true,
+            Code: 'InvalidParameterValue',
+            Message:
+              'Value 900 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds].',
+          },
+          { Id: '1', SenderFault: true, Code: 'InvalidParameterValue', Message: 'The receipt handle has expired.' },
+        ],
+      },
+    }));
+    const changes = ['a', 'b'].map((receiptHandle) => ({ receiptHandle, visibilityTimeoutSeconds: 900 }));
+    expect(await queue.changeVisibilityBatch(changes)).toEqual(['refused', 'gone']);
+  });
+
   test('asks for ten messages and 20 s, and reads what the runtime needs', async () => {
     const { queue, asked } = await scriptedSqs(() => ({
       body: {
