@@ -6,9 +6,11 @@ import { keys } from './keys.ts';
 import { network } from './network.ts';
 import type { TemplateDefect } from './planting.ts';
 import { policies } from './policies.ts';
+import { programs } from './programs.ts';
 import { queues } from './queues.ts';
 import { scaling } from './scaling.ts';
 import { secrets } from './secrets.ts';
+import { unit } from './unit.ts';
 import { userData } from './user-data.ts';
 import { whole } from './whole.ts';
 
@@ -20,6 +22,8 @@ export const templateDefects: Readonly<Record<string, readonly TemplateDefect[]>
   network,
   fleets,
   'user data': userData,
+  'programs of an instance': programs,
+  'the unit': unit,
   secrets,
   scaling,
   alarms,

@@ -5,11 +5,13 @@ import { fleetRules } from './fleets.ts';
 import { keyRules } from './keys.ts';
 import { networkRules } from './network.ts';
 import { policyRules } from './policies.ts';
+import { programRules } from './programs.ts';
 import { queueRules } from './queues.ts';
 import { referenceRules } from './references.ts';
 import { scalingRules } from './scaling.ts';
 import { secretRules } from './secrets.ts';
 import type { Finding, Rule, Stage } from './stage.ts';
+import { unitRules } from './unit.ts';
 import { userDataRules } from './user-data.ts';
 import { watchingRules } from './watching.ts';
 
@@ -21,6 +23,8 @@ export const rules = {
   ...networkRules,
   ...fleetRules,
   ...userDataRules,
+  ...programRules,
+  ...unitRules,
   ...scalingRules,
   ...watchingRules,
   ...databaseRules,
