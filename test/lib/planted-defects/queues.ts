@@ -54,4 +54,24 @@ export const queues: readonly TemplateDefect[] = [
     what: 'a queue of prod that goes with its stack',
     plant: attribute('messaging/OrdersQueue', ['DeletionPolicy'], 'Delete'),
   },
+  {
+    what: 'a queue that takes two orders of the same content for one',
+    plant: property('messaging/LedgerQueue', ['ContentBasedDeduplication'], true),
+  },
+  {
+    what: 'a dead-letter queue that takes two dead letters of the same content for one',
+    plant: property('messaging/LedgerDeadLetterQueue', ['ContentBasedDeduplication'], true),
+  },
+  {
+    what: 'a queue of low throughput, against its stage',
+    plant: text(
+      'messaging/LedgerQueue',
+      /"DeduplicationScope":"messageGroup",|"FifoThroughputLimit":"perMessageGroupId",/g,
+      '',
+    ),
+  },
+  {
+    what: 'a dead-letter queue that hides what comes for a quarter of an hour',
+    plant: property('messaging/OrdersDeadLetterQueue', ['DelaySeconds'], 900),
+  },
 ];

@@ -3,6 +3,7 @@ import { alarms } from './alarms.ts';
 import { database } from './database.ts';
 import { fleets } from './fleets.ts';
 import { keys } from './keys.ts';
+import { migration } from './migration.ts';
 import { network } from './network.ts';
 import type { TemplateDefect } from './planting.ts';
 import { policies } from './policies.ts';
@@ -28,5 +29,6 @@ export const templateDefects: Readonly<Record<string, readonly TemplateDefect[]>
   scaling,
   alarms,
   database,
+  'the migration': migration,
   'the whole': whole,
 };

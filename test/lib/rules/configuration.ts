@@ -22,6 +22,13 @@ export const configurationRules = {
         MessageRetentionPeriod: settings.retentionDays * SECONDS_OF_DAY,
         MaximumMessageSize: settings.maximumMessageSizeBytes,
         KmsDataKeyReusePeriodSeconds: settings.dataKeyReuseMinutes * 60,
+        ...('highThroughput' in settings
+          ? {
+              ContentBasedDeduplication: settings.contentBasedDeduplication,
+              DeduplicationScope: settings.highThroughput ? 'messageGroup' : undefined,
+              FifoThroughputLimit: settings.highThroughput ? 'perMessageGroupId' : undefined,
+            }
+          : {}),
       };
       const receives = valueAt(source.properties.RedrivePolicy, 'maxReceiveCount');
       return [
@@ -42,6 +49,12 @@ export const configurationRules = {
           deadLetterQueue?.properties.MaximumMessageSize === settings.maximumMessageSizeBytes,
           deadLetterQueue ?? source,
           'does not take every dead letter',
+        ),
+        ...unless(
+          (deadLetterQueue?.properties.DelaySeconds ?? 0) === 0 &&
+            deadLetterQueue?.properties.ContentBasedDeduplication !== true,
+          deadLetterQueue ?? source,
+          'hides dead letters, or takes two of the same content for one',
         ),
       ];
     }),

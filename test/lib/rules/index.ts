@@ -3,10 +3,12 @@ import { configurationRules } from './configuration.ts';
 import { databaseRules } from './database.ts';
 import { fleetRules } from './fleets.ts';
 import { keyRules } from './keys.ts';
+import { migrationRules } from './migration.ts';
 import { networkRules } from './network.ts';
 import { policyRules } from './policies.ts';
 import { programRules } from './programs.ts';
 import { queueRules } from './queues.ts';
+import { reachRules } from './reach.ts';
 import { referenceRules } from './references.ts';
 import { scalingRules } from './scaling.ts';
 import { secretRules } from './secrets.ts';
@@ -21,6 +23,7 @@ export const rules = {
   ...policyRules,
   ...keyRules,
   ...networkRules,
+  ...reachRules,
   ...fleetRules,
   ...userDataRules,
   ...programRules,
@@ -28,6 +31,7 @@ export const rules = {
   ...scalingRules,
   ...watchingRules,
   ...databaseRules,
+  ...migrationRules,
   ...configurationRules,
   ...secretRules,
 } satisfies Record<string, Rule>;

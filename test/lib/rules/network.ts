@@ -159,7 +159,16 @@ export const networkRules = {
         .of('AWS::EC2::FlowLog')
         .filter(({ stack, properties }) => stage.referred(stack, properties.ResourceId) === vpc);
       const isGood = logs.some(({ properties }) => properties.TrafficType === 'ALL');
-      return unless(isGood, vpc, 'does not log all that goes through it');
+      const days = stage.configuration.network.flowLogRetentionDays;
+      const isKept = logs.every(
+        ({ stack, properties }) =>
+          stage.referred(stack, properties.LogGroupName)?.properties.RetentionInDays === days &&
+          stage.referred(stack, properties.DeliverLogsPermissionArn)?.type === 'AWS::IAM::Role',
+      );
+      return [
+        ...unless(isGood, vpc, 'does not log all that goes through it'),
+        ...unless(isKept, vpc, `does not keep its flow log for ${days} days`),
+      ];
     }),
 
   'instances reach S3 by its gateway': (stage) => {
