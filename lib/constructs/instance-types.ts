@@ -4,7 +4,8 @@ import { WORKER_HEAP_MAX_MIB } from './worker-node-options.ts';
 /** A family of Graviton, and a size that EC2 has in some family. */
 const GRAVITON_TYPE =
   /^[a-z]+\d+g[a-z]*\.(?:(nano|micro|small|medium|large)|(?:(2|3|4|6|8|9|12|16|18|24|32|48))?xlarge|metal(?:-(?:16|24|32|48)xl)?)$/;
-export const GRAVITON_TYPE_ALLOWED = 'a Graviton instance type such as t4g.micro';
+export const GRAVITON_TYPE_ALLOWED =
+  'a Graviton instance type such as t4g.micro, of a size that EC2 has: micro, small, medium, large, xlarge, 2xlarge to 48xlarge, metal';
 
 /** The least that any family of Graviton has in that size (EC2 instance types). Each xlarge has as much again. */
 const MEMORY_MIN_GIB: Readonly<Record<string, number>> = { nano: 0.5, micro: 1, small: 2, medium: 2, large: 4 };
