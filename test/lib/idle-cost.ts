@@ -130,7 +130,11 @@ function database({ properties }: Resource): Quantities {
   ];
 }
 
-/** Virtual processors of a Graviton class (RDS, DB instance classes): a standby is billed like what it stands by. */
+/**
+ * Virtual processors of a Graviton class (RDS, DB instance classes).
+ *
+ * Those of a standby are counted too, as all else of it is; whether AWS bills insights for them was not found.
+ */
 function processorsOf(instanceClass: string): number {
   const size = instanceClass.split('.').at(-1) ?? '';
   if (['micro', 'small', 'medium', 'large'].includes(size)) return 2;
