@@ -118,4 +118,20 @@ export const alarms: readonly TemplateDefect[] = [
     what: 'a page for every minute without a worker, whether messages wait or not',
     plant: text('monitoring/OrdersAlarmsNoWorkerWhileMessagesWaitD440C946', ' AND ', ' OR '),
   },
+  {
+    what: 'an alarm of a backlog that drains',
+    plant: text('monitoring/OrdersAlarmsBacklogDoesNotDrain', 'deleted <= sent', 'deleted >= sent'),
+  },
+  {
+    what: 'an alarm of a fleet that was large for a moment',
+    plant: text('monitoring/OrdersAlarmsBacklogDoesNotDrain', '"Stat":"Minimum"', '"Stat":"Maximum"'),
+  },
+  {
+    what: 'an alarm that does not see a dead letter that somebody looks at',
+    plant: text('monitoring/OrdersAlarmsDeadLettersWait', 'visible + notVisible', 'visible'),
+  },
+  {
+    what: 'an alarm of the share of messages that are not rejected',
+    plant: text('monitoring/OrdersAlarmsManyMessagesAreRejected', '100 * rejected', '100 - 100 * rejected'),
+  },
 ];

@@ -110,4 +110,8 @@ export const fleets: readonly TemplateDefect[] = [
     plant: text(WORKER, '"PGPORT":"5432"', '"PGPORT":"5433"'),
   },
   { what: 'workers of another database', plant: text(WORKER, '"PGDATABASE":"sluice"', '"PGDATABASE":"postgres"') },
+  {
+    what: 'a group that waits longer for a worker that leaves than its stage says',
+    plant: text(GROUP, '"HeartbeatTimeout":180', '"HeartbeatTimeout":1800'),
+  },
 ];

@@ -167,4 +167,19 @@ export const network: readonly TemplateDefect[] = [
     what: 'a flow log that nobody may write',
     plant: property('network/FlowLog31A0BD0F', ['DeliverLogsPermissionArn'], undefined),
   },
+  { what: 'a security group of another network', plant: property('data/StoreSecurityGroup', ['VpcId'], undefined) },
+  {
+    what: 'a way to the buckets of others',
+    plant: statement('network/VpcS3', '-assets-', (found) => Reflect.deleteProperty(found, 'Condition')),
+  },
+  {
+    what: 'an endpoint by which messages can be sent to the queues of others',
+    plant: statement('network/EndpointsSqs', 'sqs:SendMessage', (found) =>
+      Reflect.deleteProperty(Object(Reflect.get(Object(found.Condition), 'StringEquals')), 'aws:ResourceAccount'),
+    ),
+  },
+  {
+    what: 'a migration in one zone',
+    plant: property('schema/MigrationFunction', ['VpcConfig', 'SubnetIds', 1], undefined),
+  },
 ];

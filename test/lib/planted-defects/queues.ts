@@ -74,4 +74,8 @@ export const queues: readonly TemplateDefect[] = [
     what: 'a dead-letter queue that hides what comes for a quarter of an hour',
     plant: property('messaging/OrdersDeadLetterQueue', ['DelaySeconds'], 900),
   },
+  {
+    what: 'a dead letter that is hidden for hours from whoever looks next',
+    plant: property('messaging/OrdersDeadLetterQueue', ['VisibilityTimeout'], 43_200),
+  },
 ];

@@ -2,6 +2,7 @@
 import { alarms } from './alarms.ts';
 import { database } from './database.ts';
 import { fleets } from './fleets.ts';
+import { identities } from './identities.ts';
 import { keys } from './keys.ts';
 import { migration } from './migration.ts';
 import { network } from './network.ts';
@@ -19,6 +20,7 @@ import { whole } from './whole.ts';
 export const templateDefects: Readonly<Record<string, readonly TemplateDefect[]>> = {
   queues,
   policies,
+  'roles and names': identities,
   'keys and storage': keys,
   network,
   fleets,

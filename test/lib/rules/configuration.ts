@@ -56,6 +56,12 @@ export const configurationRules = {
           deadLetterQueue ?? source,
           'hides dead letters, or takes two of the same content for one',
         ),
+        ...unless(
+          deadLetterQueue?.properties.VisibilityTimeout === settings.visibilityTimeoutSeconds &&
+            deadLetterQueue?.properties.KmsDataKeyReusePeriodSeconds === settings.dataKeyReuseMinutes * 60,
+          deadLetterQueue ?? source,
+          'hides a dead letter that somebody looks at for another time than a message, or keeps data keys for another',
+        ),
       ];
     }),
 
@@ -86,6 +92,15 @@ export const configurationRules = {
           variables.DRAIN_SECONDS === String(settings.drainSeconds),
           template,
           `drains for ${String(variables.DRAIN_SECONDS)} s`,
+        ),
+        ...unless(
+          listOf(group?.LifecycleHookSpecificationList).some(
+            (hook) =>
+              valueAt(hook, 'LifecycleHookName') === variables.FLEET_TERMINATION_HOOK &&
+              valueAt(hook, 'HeartbeatTimeout') === settings.terminationHookSeconds,
+          ),
+          template,
+          'waits for another time for a worker that leaves',
         ),
         ...unless(variables.LOG_LEVEL === settings.logLevel, template, `logs at ${String(variables.LOG_LEVEL)}`),
       ];

@@ -1,7 +1,9 @@
 /** All rules, by the sentence that they hold the templates to. */
 import { configurationRules } from './configuration.ts';
 import { databaseRules } from './database.ts';
+import { expressionRules } from './expressions.ts';
 import { fleetRules } from './fleets.ts';
+import { identityRules } from './identities.ts';
 import { keyRules } from './keys.ts';
 import { migrationRules } from './migration.ts';
 import { networkRules } from './network.ts';
@@ -21,6 +23,7 @@ export const rules = {
   ...referenceRules,
   ...queueRules,
   ...policyRules,
+  ...identityRules,
   ...keyRules,
   ...networkRules,
   ...reachRules,
@@ -30,6 +33,7 @@ export const rules = {
   ...unitRules,
   ...scalingRules,
   ...watchingRules,
+  ...expressionRules,
   ...databaseRules,
   ...migrationRules,
   ...configurationRules,

@@ -89,11 +89,15 @@ export const migrationRules = {
   'the migration writes its lines where they are kept as its stage says': (stage) =>
     called(stage).flatMap(({ step, code }) => {
       const group = stage.referred(code.stack, valueAt(code.properties.LoggingConfig, 'LogGroup'));
-      return unless(
-        group !== undefined && stage.dependencies(step).includes(group.id),
-        code,
-        'has no log group of its own when it is first called',
-      );
+      const days = stage.configuration.database.logRetentionDays;
+      return [
+        ...unless(
+          group !== undefined && stage.dependencies(step).includes(group.id),
+          code,
+          'has no log group of its own when it is first called',
+        ),
+        ...unless(group?.properties.RetentionInDays === days, group ?? code, `keeps its lines not for ${days} days`),
+      ];
     }),
 } satisfies Record<string, Rule>;
 
