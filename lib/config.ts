@@ -16,6 +16,7 @@ import {
   checkedConfiguration,
   type DatabaseSettings,
   type FleetSettings,
+  ON_DEMAND_BASE_DEFAULT,
   type QueueSettings,
   type StageConfiguration,
   type StageSettings,
@@ -40,7 +41,7 @@ const commonScaling = {
   acceptableLatencySeconds: ACCEPTABLE_LATENCY_MIN_SECONDS,
   messagesPerSecondPerInstance: INSTANCE_RATE_DEFAULT_MESSAGES_PER_SECOND,
 };
-const commonLeaving = { terminationHookSeconds: 180, spotInstanceTypes: [], onDemandBase: 1 };
+const commonLeaving = { terminationHookSeconds: 180, spotInstanceTypes: [], onDemandBase: ON_DEMAND_BASE_DEFAULT };
 /** One that nobody has sized yet: it costs nothing while it is idle, and takes little of a small database. */
 const smallDevFleet: FleetSettings = {
   instanceType: 't4g.micro',

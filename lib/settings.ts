@@ -24,6 +24,7 @@ import {
   MONITORING_INTERVALS_SECONDS,
   windowsMeet,
 } from './constructs/database-limits.ts';
+import { GRAVITON_TYPE_ALLOWED, isGravitonType, memoryProblem } from './constructs/instance-types.ts';
 import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './constructs/leave-limits.ts';
 import {
   ACCOUNT_ID,
@@ -57,8 +58,6 @@ export class ConfigurationError extends Error {
 /** An idle long poll ends by itself within 20 s; EC2 kills a stopping instance after some minutes, whatever it does. */
 const DRAIN_MIN_SECONDS = 25;
 const DRAIN_MAX_SECONDS = 900;
-const GRAVITON_TYPE = /^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/;
-const GRAVITON_TYPE_ALLOWED = 'a Graviton instance type such as t4g.micro';
 /** Of the 40 that Auto Scaling takes, far more than differ in what they are good for. */
 const SPOT_TYPES_MAX = 20;
 /** As many as anybody restores in a stage's life; two digits keep the name of the instance within the 63 of RDS. */
@@ -66,6 +65,8 @@ const INSTANCE_NUMBER_MAX = 99;
 /** As RDS names its own, `rds:sluice-prod-2026-11-27-02-05`, as people name theirs, and as other accounts share them. */
 const SNAPSHOT = /^(arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:snapshot:)?(rds:)?[A-Za-z](-?[A-Za-z0-9])*$/;
 const SNAPSHOT_ALLOWED = 'the name or the ARN of a snapshot of RDS, such as sluice-prod-before-the-fault';
+/** One instance that EC2 does not take back, so that work goes on when it takes all others. */
+export const ON_DEMAND_BASE_DEFAULT = 1;
 /** RDS refuses a storage ceiling closer than this to what it starts with. */
 const STORAGE_CEILING_RATIO = 1.1;
 /** What CloudWatch Logs keeps, for no other number of days: up to ten years. */
@@ -98,6 +99,13 @@ function text(pattern: RegExp, allowed: string) {
   return z.string(allowed).regex(pattern, allowed);
 }
 
+function instanceType() {
+  return z.string(GRAVITON_TYPE_ALLOWED).superRefine((type, context) => {
+    const message = isGravitonType(type) ? memoryProblem(type) : GRAVITON_TYPE_ALLOWED;
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+}
+
 const flag = () => z.boolean('true or false');
 
 function listOf<Item extends z.ZodType<string>>(item: Item, maximum: number, allowed = `a list of at most ${maximum}`) {
@@ -115,7 +123,7 @@ function settings<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
 const queueShape = {
   /** How long a received message stays hidden from other consumers; 60 to 43200, dev 60, prod 120. */
   visibilityTimeoutSeconds: whole(VISIBILITY_TIMEOUT_MIN_SECONDS, VISIBILITY_TIMEOUT_MAX_SECONDS),
-  /** How long every message waits before it can be received; 0 to 900, default 0. */
+  /** How long every message waits before it can be received; 0 to 900 and well below `ageObjectiveSeconds`, default 0. */
   deliveryDelaySeconds: whole(0, DELIVERY_DELAY_MAX_SECONDS),
   /** How long a message waits for a worker before SQS drops it; 1 to 14, default 4. */
   retentionDays: whole(1, RETENTION_MAX_DAYS),
@@ -175,9 +183,30 @@ function checkDrain(
   }
 }
 
+/** What does nothing is a mistake: a type that is there already, or a number that only Spot gives a meaning. */
+function checkPurchase(
+  fleet: {
+    readonly instanceType: string;
+    readonly spotInstanceTypes: readonly string[];
+    readonly onDemandBase: number;
+  },
+  context: z.core.$RefinementCtx,
+): void {
+  const refuse = (field: string, message: string) => context.addIssue({ code: 'custom', path: [field], message });
+  if (fleet.spotInstanceTypes.includes(fleet.instanceType)) {
+    refuse('spotInstanceTypes', `types other than instanceType, ${fleet.instanceType}`);
+  }
+  if (fleet.spotInstanceTypes.length === 0 && fleet.onDemandBase !== ON_DEMAND_BASE_DEFAULT) {
+    refuse(
+      'onDemandBase',
+      `${ON_DEMAND_BASE_DEFAULT}, unless there are spotInstanceTypes: without them all instances are on demand`,
+    );
+  }
+}
+
 const fleetSettings = settings({
-  /** The EC2 instance type, Graviton because the image is arm64; dev t4g.micro, prod m7g.medium. */
-  instanceType: text(GRAVITON_TYPE, GRAVITON_TYPE_ALLOWED),
+  /** The EC2 instance type, Graviton because the image is arm64, at least micro; dev t4g.micro, prod m7g.medium. */
+  instanceType: instanceType(),
   /**
    * The fewest instances, also when nothing is to do; 0 to 100, dev 0 (costs nothing while nothing comes), prod 2.
    *
@@ -188,7 +217,7 @@ const fleetSettings = settings({
   /** The most instances that a backlog can ask for; `minimum` to 100 and what the database serves, dev 2, prod 10. */
   maximum: whole(1, 100),
   /**
-   * How long a message may wait before the fleet grows; 60 to 86400, default 60.
+   * How long a message may wait before the fleet grows; 60 to 43200, default 60.
    *
    * Take it from what those who send expect, and measure what they get: `dwellSeconds` of the workers' metric lines is
    * the wait from the sending to the commit. What is shorter than the minute that CloudWatch counts and the minutes that
@@ -213,14 +242,18 @@ const fleetSettings = settings({
    * default 180. After that the instance goes whatever its worker does.
    */
   terminationHookSeconds: whole(DRAIN_MIN_SECONDS + LEAVE_MARGIN_SECONDS, HOOK_MAX_SECONDS),
-  /** Further Graviton types that instances may have as Spot; at most 20, none for a fleet that is all on demand, default none. */
-  spotInstanceTypes: listOf(text(GRAVITON_TYPE, GRAVITON_TYPE_ALLOWED), SPOT_TYPES_MAX),
-  /** How many instances stay on demand before others are Spot, where `spotInstanceTypes` has any; 0 to 100, default 1. */
+  /**
+   * Further Graviton types that instances may have as Spot, each once; at most 20, none for a fleet that is all on demand,
+   * default none.
+   */
+  spotInstanceTypes: listOf(instanceType(), SPOT_TYPES_MAX),
+  /** How many instances stay on demand before others are Spot; 0 to 100 where `spotInstanceTypes` has any, default 1. */
   onDemandBase: whole(0, 100),
   /** The least severe line that a worker logs: debug, info, warn or error; default info. */
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
 }).superRefine((fleet, context) => {
   checkDrain(fleet, context);
+  checkPurchase(fleet, context);
   if (fleet.minimum > fleet.maximum) {
     context.addIssue({ code: 'custom', path: ['minimum'], message: `0 to ${fleet.maximum} (maximum)` });
   }
@@ -383,6 +416,18 @@ const stageSettings = settings({
   const objective = objectiveProblem(watching, queues, fleets);
   if (objective !== undefined) {
     context.addIssue({ code: 'custom', path: ['watching', 'ageObjectiveSeconds'], message: objective });
+    return;
+  }
+  for (const name of workloadNames) {
+    const { acceptableLatencySeconds } = fleets[name];
+    // What is held back for longer is late however fast it is worked off.
+    const max = watching.ageObjectiveSeconds - acceptableLatencySeconds - 1;
+    if (queues[name].deliveryDelaySeconds <= max) continue;
+    context.addIssue({
+      code: 'custom',
+      path: ['queues', name, 'deliveryDelaySeconds'],
+      message: `0 to ${max} (ageObjectiveSeconds, ${watching.ageObjectiveSeconds}, less acceptableLatencySeconds, ${acceptableLatencySeconds})`,
+    });
   }
 });
 
@@ -392,15 +437,20 @@ function objectiveProblem(
   queues: Readonly<Record<WorkloadName, { readonly retentionDays: number }>>,
   fleets: Readonly<Record<WorkloadName, { readonly acceptableLatencySeconds: number }>>,
 ): string | undefined {
-  for (const name of workloadNames) {
-    const { acceptableLatencySeconds } = fleets[name];
-    if (ageObjectiveSeconds <= acceptableLatencySeconds) {
-      return `${acceptableLatencySeconds + 1} to ${AGE_OBJECTIVE_MAX_SECONDS}, above acceptableLatencySeconds of fleets.${name}, ${acceptableLatencySeconds}`;
-    }
-    const { retentionDays } = queues[name];
-    if (ageObjectiveSeconds >= retentionDays * DAY_IN_SECONDS) {
-      return `${AGE_OBJECTIVE_MIN_SECONDS} to ${retentionDays * DAY_IN_SECONDS - 1}, below retentionDays of queues.${name}, ${retentionDays}`;
-    }
+  const [slowest] = workloadNames.toSorted(
+    (one, other) => fleets[other].acceptableLatencySeconds - fleets[one].acceptableLatencySeconds,
+  );
+  const [shortest] = workloadNames.toSorted((one, other) => queues[one].retentionDays - queues[other].retentionDays);
+  if (slowest === undefined || shortest === undefined) return undefined;
+  const { acceptableLatencySeconds } = fleets[slowest];
+  const { retentionDays } = queues[shortest];
+  const min = Math.max(AGE_OBJECTIVE_MIN_SECONDS, acceptableLatencySeconds + 1);
+  const max = Math.min(AGE_OBJECTIVE_MAX_SECONDS, retentionDays * DAY_IN_SECONDS - 1);
+  if (ageObjectiveSeconds < min) {
+    return `${min} to ${max}, above acceptableLatencySeconds of fleets.${slowest}, ${acceptableLatencySeconds}`;
+  }
+  if (ageObjectiveSeconds > max) {
+    return `${min} to ${max}, below retentionDays of queues.${shortest}, ${retentionDays}`;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Whether trying again can help a worker that cannot reach what it needs at its start.
+ * Whether trying again can help a worker that cannot reach what it needs at its start, and for how long.
  *
  * What is starting, busy or out of reach mends; what is missing, forbidden or misspelt does not, and a worker that
  * kept trying would only hide the reason.
@@ -7,6 +7,9 @@
 import { DatabaseError } from 'pg';
 import { z } from 'zod';
 import { MigrationError, SchemaTooOldError } from './store/schema.ts';
+
+/** A queue or a database that is away at the start is waited for this long before the process gives up. */
+export const START_SECONDS_MAX = 300;
 
 /**
  * SQLSTATE: connection (08), conflict (40), resources (53) and operator (57: starting, stopping); a lock that others

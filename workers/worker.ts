@@ -13,15 +13,13 @@ import type { DrainReport } from './runtime/consumer.ts';
 import { checkFacts, SqsQueue } from './runtime/queue-client.ts';
 import { realSurroundings } from './runtime/surroundings.ts';
 import { Telemetry } from './runtime/telemetry.ts';
-import { mends } from './start-failure.ts';
+import { mends, START_SECONDS_MAX } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
 import { proveWrite } from './store/rejections.ts';
 import type { RenewedPool } from './store/renewed-pool.ts';
 import { requireSchema } from './store/schema.ts';
 import { Upkeep } from './upkeep.ts';
 
-/** A queue or a database that is away at the start is waited for this long before the process gives up. */
-const START_SECONDS_MAX = 300;
 const START_PAUSE_MS = 1_000;
 const EXIT_CODE_STOPPED = 0;
 const EXIT_CODE_CANNOT_START = 1;

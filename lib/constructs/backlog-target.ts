@@ -2,8 +2,8 @@
 
 /** SQS and the group report once a minute: a wait below this cannot be seen, let alone kept. */
 export const ACCEPTABLE_LATENCY_MIN_SECONDS = 60;
-/** A day; whoever may wait longer needs no fleet that grows. */
-export const ACCEPTABLE_LATENCY_MAX_SECONDS = 86_400;
+/** Half a day: whoever may wait longer needs no fleet that grows, and what a person is told by lies above it. */
+export const ACCEPTABLE_LATENCY_MAX_SECONDS = 43_200;
 /** A message in a quarter of an hour: what takes longer than a lease can be extended is no work for a queue. */
 export const INSTANCE_RATE_MIN_MESSAGES_PER_SECOND = 0.001;
 export const INSTANCE_RATE_MAX_MESSAGES_PER_SECOND = 100_000;

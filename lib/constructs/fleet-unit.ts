@@ -14,6 +14,7 @@
  * Holds always: a worker is given more time to stop than its drain takes; nothing forbids memory that is writable and
  * executable, which V8 compiles into; a worker whose database is away fails seldom enough never to meet the limit.
  */
+import { NODE_PROGRAM } from './fleet-programs.ts';
 import { STOP_MARGIN_SECONDS } from './leave-limits.ts';
 import { LOG_UNIT_LINES, LOG_UNIT_ORDER, WORKER_LOG_FILE } from './log-agent.ts';
 
@@ -55,7 +56,7 @@ Group=sluice
 EnvironmentFile=/etc/sluice/worker.env
 EnvironmentFile=${INSTANCE_ENVIRONMENT_FILE}
 WorkingDirectory=/opt/sluice/\${FLEET_NAME}
-ExecStart=/usr/bin/node-24 /opt/sluice/\${FLEET_NAME}/\${FLEET_ENTRY}
+ExecStart=${NODE_PROGRAM} /opt/sluice/\${FLEET_NAME}/\${FLEET_ENTRY}
 # Who ends well was told to: the machine is of no more use. SuccessAction= would do so at every restart too.
 ExecStopPost=+/bin/sh -c 'test "$$SERVICE_RESULT" != success || systemctl --no-block poweroff || true'
 ${LOG_UNIT_LINES}

@@ -11,8 +11,9 @@
  * Holds always: the script refers to every variable, and to nothing that is not one.
  */
 import { Fn } from 'aws-cdk-lib';
+import { INSTANCE_PACKAGES } from './fleet-programs.ts';
 import { giveUpScript, unitScript } from './fleet-unit.ts';
-import { LOG_AGENT_PACKAGES, logAgentScript } from './log-agent.ts';
+import { logAgentScript } from './log-agent.ts';
 
 export interface FleetDescription {
   /** Name of the fleet: lower-case letters, digits and hyphens, a letter first. */
@@ -93,7 +94,7 @@ export function fleetScript(fleet: FleetDescription): string {
 set -euo pipefail
 
 ${giveUpScript()}
-dnf install --assumeyes --quiet nodejs24 unzip ${LOG_AGENT_PACKAGES.join(' ')}
+dnf install --assumeyes --quiet ${INSTANCE_PACKAGES.join(' ')}
 
 useradd --system --user-group --no-create-home --shell /sbin/nologin sluice
 install --directory --mode 0755 /etc/sluice /opt/sluice '/opt/sluice/\${FLEET_NAME}'

@@ -16,6 +16,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 import { z } from 'zod';
+import { NODE_MAJOR } from './fleet-programs.ts';
 
 /** The bundled entry among its files. */
 export const BUNDLE_ENTRY = 'index.mjs';
@@ -100,7 +101,7 @@ function optionsFor(entries: readonly string[]) {
     splitting: true,
     chunkNames: 'shared-[hash]',
     platform: 'node',
-    target: 'node24',
+    target: `node${NODE_MAJOR}`,
     format: 'esm',
     // ES modules first: they can be shaken, which keeps the AWS SDK's unused half out.
     mainFields: ['module', 'main'],

@@ -27,6 +27,7 @@ import { grantLifecycleActions, LAUNCH_HOOK, lifecycleHooks, TERMINATION_HOOK } 
 import { fleetImage, type PinnedImages } from './fleet-image.ts';
 import { scaleOnBacklog } from './fleet-scaling.ts';
 import { fleetUserData } from './fleet-user-data.ts';
+import { memoryProblem } from './instance-types.ts';
 import { HOOK_MAX_SECONDS, LEAVE_MARGIN_SECONDS, SPOT_DRAIN_MAX_SECONDS } from './leave-limits.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { BUNDLE_ENTRY } from './worker-build.ts';
@@ -82,7 +83,7 @@ export interface WorkerFleetProps {
   readonly egress?: ec2.ISecurityGroup;
 
   /**
-   * Type of the instances; Graviton, because the image is arm64.
+   * Type of the instances; Graviton, because the image is arm64, and with room for a worker: at least micro.
    *
    * @default t4g.micro
    */
@@ -147,7 +148,7 @@ export interface WorkerFleetProps {
   readonly terminationHookTimeout?: Duration;
 
   /**
-   * Types that instances may have as Spot, besides `instanceType`.
+   * Types that instances may have as Spot, besides `instanceType`; each once.
    *
    * The more types, the seldomer all of them are taken back at once. EC2 gives two minutes' notice: a drain of at most 100
    * seconds fits in.
@@ -272,11 +273,23 @@ export class WorkerFleet extends Construct implements iam.IGrantable, ec2.IConne
         `${this.node.path}: acceptableLatency is ${props.acceptableLatency.toSeconds()} s and messagesPerSecondPerInstance ${props.messagesPerSecondPerInstance}; allowed: at least one message within the latency`,
       );
     }
-    for (const type of [props.instanceType, ...(props.spotInstanceTypes ?? [])]) {
+    const types = [props.instanceType, ...(props.spotInstanceTypes ?? [])];
+    const names = types.map((type) => type.toString());
+    const twice = names.find((name, index) => names.indexOf(name) < index);
+    if (twice !== undefined) {
+      throw new Error(
+        `${this.node.path}: spotInstanceTypes has ${twice}; allowed: types other than instanceType, ${names[0]}, each of them once`,
+      );
+    }
+    for (const type of types) {
       if (type.architecture !== ec2.InstanceArchitecture.ARM_64) {
         throw new Error(
           `${this.node.path}: instanceType is ${type.toString()}; allowed: a Graviton type such as t4g.micro, because the image is arm64`,
         );
+      }
+      const tooSmall = memoryProblem(type.toString());
+      if (tooSmall !== undefined) {
+        throw new Error(`${this.node.path}: instanceType is ${type.toString()}; allowed: ${tooSmall}`);
       }
     }
   }

@@ -45,12 +45,27 @@ describe('a configuration', () => {
     ['queues.ledger.highThroughput', 1, 'is 1; allowed: true or false'],
     ['queues.ledger.contentBasedDeduplication', undefined, 'is missing; allowed: true or false'],
     ['fleets.orders.instanceType', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type such as t4g.micro'],
+    [
+      'fleets.orders.instanceType',
+      'z9g.banana',
+      'is "z9g.banana"; allowed: a Graviton instance type such as t4g.micro, of',
+    ],
+    [
+      'fleets.orders.instanceType',
+      'm7g.7xlarge',
+      'is "m7g.7xlarge"; allowed: a Graviton instance type such as t4g.micro',
+    ],
+    [
+      'fleets.orders.instanceType',
+      't4g.nano',
+      'is "t4g.nano"; allowed: a size with at least 768 MiB, such as t4g.micro: it has 512 MiB, and a worker\'s heap alone may take 384',
+    ],
     ['fleets.orders.minimum', -1, 'is -1; allowed: 0 to 100'],
     ['fleets.orders.minimum', 3, 'is 3; allowed: 0 to 2 (maximum)'],
     ['fleets.orders.maximum', 0, 'is 0; allowed: 1 to 100'],
     ['fleets.orders.maximum', 101, 'is 101; allowed: 1 to 100'],
-    ['fleets.orders.acceptableLatencySeconds', 59, 'is 59; allowed: 60 to 86400'],
-    ['fleets.orders.acceptableLatencySeconds', 86_401, 'is 86401; allowed: 60 to 86400'],
+    ['fleets.orders.acceptableLatencySeconds', 59, 'is 59; allowed: 60 to 43200'],
+    ['fleets.orders.acceptableLatencySeconds', 43_201, 'is 43201; allowed: 60 to 43200'],
     ['fleets.orders.messagesPerSecondPerInstance', 0, 'is 0; allowed: 0.001 to 100000'],
     ['fleets.orders.messagesPerSecondPerInstance', '2683', 'is "2683"; allowed: a number, 0.001 to 100000'],
     ['fleets.ledger.messagesPerSecondPerInstance', 100_001, 'is 100001; allowed: 0.001 to 100000'],
@@ -60,6 +75,7 @@ describe('a configuration', () => {
     ['fleets.orders.terminationHookSeconds', 84, 'is 84; allowed: 85 to 7200'],
     ['fleets.orders.terminationHookSeconds', 7_201, 'is 7201; allowed: 85 to 7200'],
     ['fleets.orders.spotInstanceTypes.0', 'm7i.large', 'is "m7i.large"; allowed: a Graviton instance type'],
+    ['fleets.orders.spotInstanceTypes.0', 't4g.nano', 'is "t4g.nano"; allowed: a size with at least 768 MiB'],
     ['fleets.orders.spotInstanceTypes', 'm7g.large', 'is "m7g.large"; allowed: a list of at most 20'],
     ['fleets.orders.onDemandBase', -1, 'is -1; allowed: 0 to 100'],
     ['fleets.ledger.logLevel', 'loud', 'is "loud"; allowed: one of debug, info, warn, error'],
@@ -162,7 +178,7 @@ describe('a configuration', () => {
     expect(problemsOf(candidate)).toBe('none');
     Reflect.set(Reflect.get(Reflect.get(Object(candidate), 'queues'), 'ledger'), 'retentionDays', 1);
     expect(problemsOf(candidate)).toBe(
-      'stage dev: watching.ageObjectiveSeconds is 86400; allowed: 60 to 86399, below retentionDays of queues.ledger, 1',
+      'stage dev: watching.ageObjectiveSeconds is 86400; allowed: 61 to 86399, below retentionDays of queues.ledger, 1',
     );
   });
 
@@ -195,6 +211,60 @@ describe('a configuration', () => {
       'stage dev: fleets.orders.drainSeconds is 101; allowed: 25 to 100 (what a Spot notice of two minutes leaves)',
     );
   });
+
+  test('has an age objective for every latency that it may have', () => {
+    const candidate = devWith('fleets.orders.acceptableLatencySeconds', 43_200);
+    expect(problemsOf(candidate)).toBe(
+      'stage dev: watching.ageObjectiveSeconds is 1800; allowed: 43201 to 86400, above acceptableLatencySeconds of fleets.orders, 43200',
+    );
+    Reflect.set(Reflect.get(Object(candidate), 'watching'), 'ageObjectiveSeconds', 43_201);
+    expect(problemsOf(candidate)).toBe('none');
+  });
+
+  test('whose age objective is too short for one fleet and too long for no queue is refused with both ends', () => {
+    const candidate = devWith('fleets.orders.acceptableLatencySeconds', 1800);
+    Reflect.set(Reflect.get(Reflect.get(Object(candidate), 'queues'), 'ledger'), 'retentionDays', 1);
+    expect(problemsOf(candidate)).toBe(
+      'stage dev: watching.ageObjectiveSeconds is 1800; allowed: 1801 to 86399, above acceptableLatencySeconds of fleets.orders, 1800',
+    );
+  });
+
+  test('whose messages are all stored late, because they are held back, is refused', () => {
+    const candidate = devWith('queues.ledger.deliveryDelaySeconds', 900);
+    expect(problemsOf(candidate)).toBe('none');
+    Reflect.set(Reflect.get(Object(candidate), 'watching'), 'ageObjectiveSeconds', 600);
+    expect(problemsOf(candidate)).toBe(
+      'stage dev: queues.ledger.deliveryDelaySeconds is 900; allowed: 0 to 539 (ageObjectiveSeconds, 600, less acceptableLatencySeconds, 60)',
+    );
+    Reflect.set(Reflect.get(Reflect.get(Object(candidate), 'queues'), 'ledger'), 'deliveryDelaySeconds', 539);
+    expect(problemsOf(candidate)).toBe('none');
+  });
+
+  test.each([
+    [['t4g.small', 't4g.small'], 'each of them once'],
+    [['t4g.small', 't4g.micro'], 'types other than instanceType, t4g.micro'],
+  ])('whose types for Spot are %p, beside t4g.micro, is refused', (types, allowed) => {
+    expect(problemsOf(devWith('fleets.orders.spotInstanceTypes', ['t4g.small']))).toBe('none');
+    expect(problemsOf(devWith('fleets.orders.spotInstanceTypes', types))).toBe(
+      `stage dev: fleets.orders.spotInstanceTypes is ${JSON.stringify(types)}; allowed: ${allowed}`,
+    );
+  });
+
+  test.each([0, 2])('that keeps %p instances on demand, of a fleet that has no others, is refused', (onDemandBase) => {
+    const candidate = devWith('fleets.orders.onDemandBase', onDemandBase);
+    expect(problemsOf(candidate)).toBe(
+      `stage dev: fleets.orders.onDemandBase is ${onDemandBase}; allowed: 1, unless there are spotInstanceTypes: without them all instances are on demand`,
+    );
+    Reflect.set(Reflect.get(Reflect.get(Object(candidate), 'fleets'), 'orders'), 'spotInstanceTypes', ['t4g.small']);
+    expect(problemsOf(candidate)).toBe('none');
+  });
+
+  test.each(['t4g.micro', 'm7g.medium', 'c8g.xlarge', 'r8gd.48xlarge', 'c7g.metal', 'm8g.metal-24xl', 'im4gn.large'])(
+    'whose instances are %s is valid',
+    (type) => {
+      expect(problemsOf(devWith('fleets.orders.instanceType', type))).toBe('none');
+    },
+  );
 
   test('whose fleet may be empty is valid', () => {
     expect(problemsOf(devWith('fleets.orders.minimum', 0))).toBe('none');

@@ -36,6 +36,29 @@ describe('the entry of the app', () => {
     expect(status).toBe(1);
   });
 
+  test.each([
+    [{ stag: 'prod' }, 'context stag is unknown; allowed: stage, as in -c stage=dev\n'],
+    [
+      { stage: 'prod', Stage: 'prod', region: 'x' },
+      'context Stage, region is unknown; allowed: stage, as in -c stage=dev\n',
+    ],
+  ])('refuses the context %j, so that nobody gets another stage than was meant', (context, sentence) => {
+    const { status, stderr } = entry(context);
+    expect([status, stderr]).toEqual([1, sentence]);
+  });
+
+  test('takes the context of the CDK, of its command line and of look-ups, whatever it is', () => {
+    const { stderr } = entry({
+      stage: 'none',
+      'cli-telemetry': false,
+      'acknowledged-issue-numbers': [1],
+      '@aws-cdk/core:newStyleStackSynthesis': true,
+      'aws:cdk:bundling-stacks': ['**'],
+      'availability-zones:account=111122223333:region=eu-central-1': ['eu-central-1a'],
+    });
+    expect(stderr).toBe('stage "none" is unknown; allowed: dev, prod\n');
+  });
+
   test('writes the bundles where the asset list and the fleets say, and what an app with its feature flags writes', () => {
     const { status, stderr } = entry({ stage: 'prod' });
     expect(status).toBe(0);

@@ -73,7 +73,8 @@ function usdPerMonth(what: string, quantity: number): number | undefined {
   return price.usd * quantity * (price.per === 'hour' ? priceList.hoursPerMonth : 1);
 }
 
-function quantitiesOf(resource: Resource, app: Synthesized): Quantities {
+/** What is paid for a resource, by the names of the prices. */
+export function quantitiesOf(resource: Resource, app: Synthesized): Quantities {
   const pricing = PRICINGS[resource.type];
   if (pricing !== undefined) return pricing(resource, app);
   if (priceList.byUseAlone.includes(resource.type)) return [];
@@ -122,8 +123,24 @@ function database({ properties }: Resource): Quantities {
     [`database ${parsed.DBInstanceClass} in a zone`, zones],
     ['database storage gp3, GiB in a zone', parsed.AllocatedStorage * zones],
     ['secret', parsed.ManageMasterUserPassword ? 1 : 0],
-    ['Database Insights, advanced', parsed.DatabaseInsightsMode === 'advanced' ? zones : 0],
+    [
+      'Database Insights, advanced, vCPU',
+      parsed.DatabaseInsightsMode === 'advanced' ? processorsOf(parsed.DBInstanceClass) * zones : 0,
+    ],
   ];
+}
+
+/**
+ * Virtual processors of a Graviton class (RDS, DB instance classes).
+ *
+ * Those of a standby are counted too, as all else of it is; whether AWS bills insights for them was not found.
+ */
+function processorsOf(instanceClass: string): number {
+  const size = instanceClass.split('.').at(-1) ?? '';
+  if (['micro', 'small', 'medium', 'large'].includes(size)) return 2;
+  const [, times] = /^(\d*)xlarge$/.exec(size) ?? [];
+  if (times === undefined) throw new Error(`${instanceClass} is of no size whose processors are known`);
+  return 4 * Number(times === '' ? 1 : times);
 }
 
 const launchTemplateSchema = z.looseObject({

@@ -9,7 +9,7 @@ import { CALLED_SERVICES } from '../../lib/constructs/service-endpoints.ts';
 import { checkedConfiguration, type StageConfiguration } from '../../lib/settings.ts';
 import { constructId, workloadNames } from '../../lib/workloads.ts';
 import { type BuiltStage, builtStage, networkAlone } from './built-stage.ts';
-import { idleCost, priceList, totalUsd } from './idle-cost.ts';
+import { idleCost, priceList, quantitiesOf, totalUsd } from './idle-cost.ts';
 import { stageDocuments } from './stage-documents.ts';
 import { type Resource, type Synthesized, valuesIn } from './synthesized.ts';
 
@@ -294,6 +294,31 @@ describe('a month without work', () => {
   ])('does not pass over %s', (_, resource, problem) => {
     const unpriced: Resource = { stack: 'stack', id: 'Unpriced', deletionPolicy: undefined, ...resource };
     expect(() => idleCost({ ...dev.app, resources: [unpriced] })).toThrow(problem);
+  });
+
+  test.each([
+    ['db.t4g.medium', false, 2],
+    ['db.m7g.large', true, 4],
+    ['db.r7g.xlarge', false, 4],
+    ['db.m7g.4xlarge', true, 32],
+  ])('counts advanced insights of %s, standby: %p, by %i processors', (DBInstanceClass, MultiAZ, quantity) => {
+    const properties = {
+      DBInstanceClass,
+      MultiAZ,
+      AllocatedStorage: '20',
+      StorageType: 'gp3',
+      DatabaseInsightsMode: 'advanced',
+    };
+    const database: Resource = {
+      stack: 'stack',
+      id: 'Database',
+      type: 'AWS::RDS::DBInstance',
+      properties,
+      deletionPolicy: undefined,
+    };
+    expect(Object.fromEntries(quantitiesOf(database, dev.app))).toMatchObject({
+      'Database Insights, advanced, vCPU': quantity,
+    });
   });
 
   test('counts an alarm once for each metric, a tracking policy as its two alarms, and a fleet by its minimum', () => {

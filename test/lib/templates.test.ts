@@ -9,6 +9,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Stack } from 'aws-cdk-lib';
+import { buildApp } from '../../lib/app.ts';
 import { configurationOf, stageNames } from '../../lib/config.ts';
 import { ConfigurationError, checkedConfiguration } from '../../lib/settings.ts';
 import { permittedWildcards } from './permitted-wildcards.ts';
@@ -25,7 +26,20 @@ const TABLE = /^\| about \| planted \|(?:.*\n\|)*.*/m;
 
 const stages = stageNames.map((name) => new Stage(configurationOf(name), synthesizedStage(name).templates));
 
-describe.each(stages)('in stage $name', (stage) => {
+/** What neither stage uses: another way out, Spot, and a FIFO queue without high throughput. */
+const withOptions = (() => {
+  const { stage: _, network, fleets, queues, ...settings } = structuredClone(configurationOf('prod'));
+  const { cidr, availabilityZones, flowLogRetentionDays } = network;
+  const configuration = checkedConfiguration('options', {
+    ...settings,
+    network: { cidr, availabilityZones, flowLogRetentionDays, egress: 'nat', natGateways: 2 },
+    fleets: { ...fleets, orders: { ...fleets.orders, spotInstanceTypes: ['m7gd.medium', 'c7g.large'] } },
+    queues: { ...queues, ledger: { ...queues.ledger, highThroughput: false, contentBasedDeduplication: true } },
+  });
+  return new Stage(configuration, synthesized((app) => void buildApp(app, configuration)).templates);
+})();
+
+describe.each([...stages, withOptions])('in stage $name', (stage) => {
   test.each(ruleNames)('%s', (rule) => {
     expect(findingsOf(rule, stage)).toEqual([]);
   });

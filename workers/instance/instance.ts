@@ -17,7 +17,7 @@ import { MetadataService } from './metadata.ts';
 /** As long as the launch hook waits at the most: afterwards there is nothing to complete. */
 const READY_MS_MAX = 900_000;
 /** Within what systemd grants a worker beyond its drain. */
-const LEFT_MS_MAX = 15_000;
+export const LEFT_MS_MAX = 15_000;
 
 export interface InstanceSettings {
   readonly groupName: string;

@@ -11,9 +11,9 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 
-const NOTIFY_MS_MAX = 5_000;
+export const NOTIFY_MS_MAX = 5_000;
 /** Of systemd's patience: two words may get lost before it runs out. */
-const WATCHDOG_SHARE = 1 / 3;
+export const WATCHDOG_SHARE = 1 / 3;
 
 type Word = 'READY=1' | 'WATCHDOG=1' | 'STOPPING=1';
 

@@ -14,7 +14,7 @@ const POLL_SILENCE_MS_MAX = 90_000;
  * Twice what one claim may take before it loses its right to commit. A batch that is halved makes a claim for each half,
  * so that all of it may take longer, and a worker that is as slow as that is ended although it gets on.
  */
-const ATTEMPT_MS_MAX = 240_000;
+export const ATTEMPT_MS_MAX = 240_000;
 
 export class Liveness {
   #polledAtMs: number;

@@ -181,6 +181,21 @@ describe('a worker fleet', () => {
       { spotInstanceTypes: [new ec2.InstanceType('m7i.large')] },
       'stack/Fleet: instanceType is m7i.large; allowed: a Graviton type',
     ],
+    [
+      'a type for Spot twice',
+      { spotInstanceTypes: ['t4g.small', 't4g.small'].map((type) => new ec2.InstanceType(type)) },
+      'stack/Fleet: spotInstanceTypes has t4g.small; allowed: types other than instanceType, t4g.micro, each of them once',
+    ],
+    [
+      'its own type for Spot',
+      { spotInstanceTypes: [new ec2.InstanceType('t4g.micro')] },
+      'stack/Fleet: spotInstanceTypes has t4g.micro; allowed: types other than instanceType, t4g.micro, each of them once',
+    ],
+    [
+      'instances that a worker does not fit into',
+      { instanceType: new ec2.InstanceType('t4g.nano') },
+      'stack/Fleet: instanceType is t4g.nano; allowed: a size with at least 768 MiB, such as t4g.micro: it has 512 MiB',
+    ],
     ['fewer instances than none', { minimum: -1 }, 'stack/Fleet: minimum is -1; allowed: a whole number, at least 0'],
     [
       'no instance at all',

@@ -92,4 +92,50 @@ export const alarms: readonly TemplateDefect[] = [
     what: 'a dashboard that shows the queue of another',
     plant: text('monitoring/OrdersDashboard', queueName('Orders'), exported(queueName('Ledger'))),
   },
+  {
+    what: 'a key of alarms that CloudWatch may not encrypt with',
+    plant: statement('monitoring/AlarmsKey', 'AlarmsOfThisAccount', (found) =>
+      Object.assign(found, { Action: ['kms:Decrypt', 'kms:Encrypt'] }),
+    ),
+  },
+  {
+    what: 'a topic that CloudWatch may subscribe to, and not tell',
+    plant: statement('monitoring/AlarmsTopicPolicy', 'AlarmsOfThisAccount', (found) =>
+      Object.assign(found, { Action: 'sns:Subscribe' }),
+    ),
+  },
+  {
+    what: 'a right to tell another topic',
+    plant: statement('monitoring/AlarmsTopicPolicy', 'AlarmsOfThisAccount', (found) =>
+      Object.assign(found, { Resource: 'arn:aws:sns:::other' }),
+    ),
+  },
+  {
+    what: 'an alarm on the average of what waits',
+    plant: property('monitoring/OrdersAlarmsMessagesWaitTooLong', ['Statistic'], 'Average'),
+  },
+  {
+    what: 'an alarm on the most storage that was free',
+    plant: property('monitoring/DatabaseDatabaseStorageRunsOut', ['Statistic'], 'Maximum'),
+  },
+  {
+    what: 'a page for every minute without a worker, whether messages wait or not',
+    plant: text('monitoring/OrdersAlarmsNoWorkerWhileMessagesWaitD440C946', ' AND ', ' OR '),
+  },
+  {
+    what: 'an alarm of a backlog that drains',
+    plant: text('monitoring/OrdersAlarmsBacklogDoesNotDrain', 'deleted <= sent', 'deleted >= sent'),
+  },
+  {
+    what: 'an alarm of a fleet that was large for a moment',
+    plant: text('monitoring/OrdersAlarmsBacklogDoesNotDrain', '"Stat":"Minimum"', '"Stat":"Maximum"'),
+  },
+  {
+    what: 'an alarm that does not see a dead letter that somebody looks at',
+    plant: text('monitoring/OrdersAlarmsDeadLettersWait', 'visible + notVisible', 'visible'),
+  },
+  {
+    what: 'an alarm of the share of messages that are not rejected',
+    plant: text('monitoring/OrdersAlarmsManyMessagesAreRejected', '100 * rejected', '100 - 100 * rejected'),
+  },
 ];

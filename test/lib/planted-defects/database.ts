@@ -57,4 +57,29 @@ export const database: readonly TemplateDefect[] = [
       Resources.Second = structuredClone(Object.values(Resources).find(({ Type }) => Type === 'AWS::RDS::DBInstance')!);
     },
   },
+  { what: 'a database without insights', plant: property(DATABASE, ['EnablePerformanceInsights'], false) },
+  {
+    what: 'insights that are kept for a week, where the mode asks for 15 months',
+    plant: property(DATABASE, ['PerformanceInsightsRetentionPeriod'], 7),
+  },
+  {
+    what: 'insights with the key that AWS manages',
+    plant: property(DATABASE, ['PerformanceInsightsKMSKeyId'], undefined),
+  },
+  { what: 'a database that nobody may watch', plant: property(DATABASE, ['MonitoringRoleArn'], undefined) },
+  {
+    what: 'a database with the name of another stage',
+    plant: property(DATABASE, ['DBInstanceIdentifier'], 'sluice-dev'),
+  },
+  { what: 'a database that listens at another port', plant: property(DATABASE, ['Port'], '5433') },
+  { what: 'parameters of another version', plant: property('data/StoreParameters', ['Family'], 'postgres17') },
+  {
+    what: 'a database that makes its log groups by itself',
+    plant: property('data/StorePostgresqlLog', ['LogGroupName'], '/aws/rds/instance/sluice-prod/postgres'),
+  },
+  { what: 'a database that comes before its log groups', plant: attribute(DATABASE, ['DependsOn'], []) },
+  {
+    what: 'lines of the database that are kept for ten years',
+    plant: property('data/StoreUpgradeLog', ['RetentionInDays'], 3653),
+  },
 ];

@@ -1,6 +1,6 @@
 /** What can be wrong with the fleets in a template, one at a time. */
 import { BUNDLE_RIGHT, DATA, GROUP, WORKER } from './places.ts';
-import { attribute, located, property, type TemplateDefect, text } from './planting.ts';
+import { attribute, located, property, removed, type TemplateDefect, text } from './planting.ts';
 
 export const fleets: readonly TemplateDefect[] = [
   {
@@ -74,4 +74,57 @@ export const fleets: readonly TemplateDefect[] = [
   { what: 'a deploy that replaces nothing', plant: attribute(GROUP, ['UpdatePolicy'], undefined) },
   { what: 'a group that does not tell its sizes', plant: property(GROUP, ['MetricsCollection'], undefined) },
   { what: 'instances that count before they work', plant: property(GROUP, ['DefaultInstanceWarmup'], 0) },
+  { what: 'instances that count after two hours', plant: property(GROUP, ['DefaultInstanceWarmup'], 7200) },
+  { what: 'instances that have ended and stay for hours', plant: property(GROUP, ['HealthCheckGracePeriod'], 7200) },
+  {
+    what: 'a hook that gives a new worker a minute',
+    plant: text(
+      GROUP,
+      /"DefaultResult":"ABANDON","HeartbeatTimeout":\d+/,
+      '"DefaultResult":"ABANDON","HeartbeatTimeout":60',
+    ),
+  },
+  {
+    what: 'a hook that ends while systemd still waits for the worker',
+    plant: text(
+      GROUP,
+      /"DefaultResult":"CONTINUE","HeartbeatTimeout":\d+/,
+      '"DefaultResult":"CONTINUE","HeartbeatTimeout":75',
+    ),
+  },
+  {
+    what: 'instances that no shrinking takes away',
+    plant: property(GROUP, ['NewInstancesProtectedFromScaleIn'], true),
+  },
+  { what: 'instances that are replaced every day', plant: property(GROUP, ['MaxInstanceLifetime'], 86_400) },
+  {
+    what: 'instances that EC2 may take back, all at once',
+    plant: property(WORKER, [...DATA, 'InstanceMarketOptions'], { MarketType: 'spot' }),
+  },
+  {
+    what: 'a worker that may take all the memory of its instance',
+    plant: text(WORKER, '--max-old-space-size=384', '--max-old-space-size=4096'),
+  },
+  {
+    what: 'a worker without memory for a batch',
+    plant: text(WORKER, '--max-old-space-size=384', '--max-old-space-size=32'),
+  },
+  { what: 'instances that may not call AWS', plant: property(WORKER, [...DATA, 'SecurityGroupIds', 1], undefined) },
+  {
+    what: 'workers that their database does not let in',
+    plant: removed('compute/OrdersFleetSecurityGroupsluiceproddataStoreSecurityGroup606B034B5432to14767BED'),
+  },
+  {
+    what: 'workers that are not let out to their database',
+    plant: removed('compute/OrdersFleetSecurityGrouptosluiceproddataStoreSecurityGroup606B034B54325FBEB2EC'),
+  },
+  {
+    what: 'workers that look for their database at another port',
+    plant: text(WORKER, '"PGPORT":"5432"', '"PGPORT":"5433"'),
+  },
+  { what: 'workers of another database', plant: text(WORKER, '"PGDATABASE":"sluice"', '"PGDATABASE":"postgres"') },
+  {
+    what: 'a group that waits longer for a worker that leaves than its stage says',
+    plant: text(GROUP, '"HeartbeatTimeout":180', '"HeartbeatTimeout":1800'),
+  },
 ];

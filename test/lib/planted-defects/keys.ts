@@ -1,6 +1,6 @@
 /** What can be wrong with keys in a template, one at a time. */
 import { DATA, WORKER } from './places.ts';
-import { added, addedStatement, attribute, property, statement, type TemplateDefect } from './planting.ts';
+import { added, addedStatement, attribute, property, statement, type TemplateDefect, text } from './planting.ts';
 
 export const keys: readonly TemplateDefect[] = [
   { what: 'a key without rotation', plant: property('messaging/QueueKey', ['EnableKeyRotation'], false) },
@@ -63,4 +63,19 @@ export const keys: readonly TemplateDefect[] = [
     what: 'a bucket that is neither encrypted nor private',
     plant: added('messaging', 'Files', { Type: 'AWS::S3::Bucket', Properties: {} }),
   },
+  {
+    what: 'an encrypted volume that the instance does not boot from',
+    plant: property(WORKER, [...DATA, 'BlockDeviceMappings', 0, 'DeviceName'], '/dev/sdb'),
+  },
+  {
+    what: 'a key that CloudWatch Logs may only read with',
+    plant: statement('compute/LogKey', 'log-group:/sluice/prod/orders', (found) =>
+      Object.assign(found, { Action: ['kms:Decrypt', 'kms:DescribeKey'] }),
+    ),
+  },
+  {
+    what: 'a key for the lines of a group that is called otherwise',
+    plant: text('compute/LogKey', 'log-group:/sluice/prod/ledger', 'log-group:/sluice/prod/ledgers'),
+  },
+  { what: 'a flow log that is kept for ten years', plant: property('network/FlowLogGroup', ['RetentionInDays'], 3653) },
 ];

@@ -143,4 +143,43 @@ export const network: readonly TemplateDefect[] = [
     what: 'a network with other addresses than its stage says',
     plant: property('network/Vpc', ['CidrBlock'], '10.0.0.0/8'),
   },
+  {
+    what: 'an endpoint that lets no message be deleted',
+    plant: text('network/EndpointsSqs', '"sqs:DeleteMessage",', ''),
+  },
+  {
+    what: 'an endpoint that lets nobody in',
+    plant: removed('network/EndpointsSecurityGroupfromsluiceprodnetworkEgress873DA30D44357EB4A81'),
+  },
+  {
+    what: 'callers who are not let out to S3',
+    plant: removed('network/EgresstoIndirectPeer44327D1B865'),
+  },
+  {
+    what: 'a gateway without the packages of Amazon Linux',
+    plant: text('network/VpcS3', 'al2023-repos-', 'al2-repos-'),
+  },
+  {
+    what: 'a gateway without answers to CloudFormation',
+    plant: text('network/VpcS3', 's3:PutObject', 's3:GetObject'),
+  },
+  {
+    what: 'a flow log that nobody may write',
+    plant: property('network/FlowLog31A0BD0F', ['DeliverLogsPermissionArn'], undefined),
+  },
+  { what: 'a security group of another network', plant: property('data/StoreSecurityGroup', ['VpcId'], undefined) },
+  {
+    what: 'a way to the buckets of others',
+    plant: statement('network/VpcS3', '-assets-', (found) => Reflect.deleteProperty(found, 'Condition')),
+  },
+  {
+    what: 'an endpoint by which messages can be sent to the queues of others',
+    plant: statement('network/EndpointsSqs', 'sqs:SendMessage', (found) =>
+      Reflect.deleteProperty(Object(Reflect.get(Object(found.Condition), 'StringEquals')), 'aws:ResourceAccount'),
+    ),
+  },
+  {
+    what: 'a migration in one zone',
+    plant: property('schema/MigrationFunction', ['VpcConfig', 'SubnetIds', 1], undefined),
+  },
 ];

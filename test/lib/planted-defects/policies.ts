@@ -147,4 +147,12 @@ export const policies: readonly TemplateDefect[] = [
       Statement: [{ Effect: 'Allow', Principal: '*', Action: '*', Resource: '*' }],
     }),
   },
+  {
+    what: 'a worker that may use the key of its queue through another service',
+    plant: text(RIGHTS, '["sqs.",', '["ssm.",'),
+  },
+  {
+    what: 'a worker that may use the key of its queue in another region',
+    plant: text(RIGHTS, '["sqs.",{"Ref":"AWS::Region"},".amazonaws.com"]', '["sqs.*.amazonaws.com"]'),
+  },
 ];

@@ -58,4 +58,28 @@ export const queues: readonly TemplateDefect[] = [
     what: 'a queue that stays, and keeps its name, when its stack could not be made',
     plant: attribute('messaging/OrdersQueue', ['DeletionPolicy'], 'Retain'),
   },
+  {
+    what: 'a queue that takes two orders of the same content for one',
+    plant: property('messaging/LedgerQueue', ['ContentBasedDeduplication'], true),
+  },
+  {
+    what: 'a dead-letter queue that takes two dead letters of the same content for one',
+    plant: property('messaging/LedgerDeadLetterQueue', ['ContentBasedDeduplication'], true),
+  },
+  {
+    what: 'a queue of low throughput, against its stage',
+    plant: text(
+      'messaging/LedgerQueue',
+      /"DeduplicationScope":"messageGroup",|"FifoThroughputLimit":"perMessageGroupId",/g,
+      '',
+    ),
+  },
+  {
+    what: 'a dead-letter queue that hides what comes for a quarter of an hour',
+    plant: property('messaging/OrdersDeadLetterQueue', ['DelaySeconds'], 900),
+  },
+  {
+    what: 'a dead letter that is hidden for hours from whoever looks next',
+    plant: property('messaging/OrdersDeadLetterQueue', ['VisibilityTimeout'], 43_200),
+  },
 ];

@@ -68,4 +68,8 @@ export const scaling: readonly TemplateDefect[] = [
     what: 'a policy that scales another group',
     plant: text('compute/OrdersFleetScaleOut', /OrdersFleetGroupASG\w+/, exported(/LedgerFleetGroupASG[0-9A-F]{8}/)),
   },
+  {
+    what: 'growth by the fewest messages that waited',
+    plant: text('compute/OrdersFleetBacklogGrows', '"Stat":"Maximum"', '"Stat":"Minimum"'),
+  },
 ];

@@ -2,13 +2,17 @@
 import { alarms } from './alarms.ts';
 import { database } from './database.ts';
 import { fleets } from './fleets.ts';
+import { identities } from './identities.ts';
 import { keys } from './keys.ts';
+import { migration } from './migration.ts';
 import { network } from './network.ts';
 import type { TemplateDefect } from './planting.ts';
 import { policies } from './policies.ts';
+import { programs } from './programs.ts';
 import { queues } from './queues.ts';
 import { scaling } from './scaling.ts';
 import { secrets } from './secrets.ts';
+import { unit } from './unit.ts';
 import { userData } from './user-data.ts';
 import { whole } from './whole.ts';
 
@@ -16,13 +20,17 @@ import { whole } from './whole.ts';
 export const templateDefects: Readonly<Record<string, readonly TemplateDefect[]>> = {
   queues,
   policies,
+  'roles and names': identities,
   'keys and storage': keys,
   network,
   fleets,
   'user data': userData,
+  'programs of an instance': programs,
+  'the unit': unit,
   secrets,
   scaling,
   alarms,
   database,
+  'the migration': migration,
   'the whole': whole,
 };

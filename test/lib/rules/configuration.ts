@@ -22,6 +22,13 @@ export const configurationRules = {
         MessageRetentionPeriod: settings.retentionDays * SECONDS_OF_DAY,
         MaximumMessageSize: settings.maximumMessageSizeBytes,
         KmsDataKeyReusePeriodSeconds: settings.dataKeyReuseMinutes * 60,
+        ...('highThroughput' in settings
+          ? {
+              ContentBasedDeduplication: settings.contentBasedDeduplication,
+              DeduplicationScope: settings.highThroughput ? 'messageGroup' : undefined,
+              FifoThroughputLimit: settings.highThroughput ? 'perMessageGroupId' : undefined,
+            }
+          : {}),
       };
       const receives = valueAt(source.properties.RedrivePolicy, 'maxReceiveCount');
       return [
@@ -42,6 +49,18 @@ export const configurationRules = {
           deadLetterQueue?.properties.MaximumMessageSize === settings.maximumMessageSizeBytes,
           deadLetterQueue ?? source,
           'does not take every dead letter',
+        ),
+        ...unless(
+          (deadLetterQueue?.properties.DelaySeconds ?? 0) === 0 &&
+            deadLetterQueue?.properties.ContentBasedDeduplication !== true,
+          deadLetterQueue ?? source,
+          'hides dead letters, or takes two of the same content for one',
+        ),
+        ...unless(
+          deadLetterQueue?.properties.VisibilityTimeout === settings.visibilityTimeoutSeconds &&
+            deadLetterQueue?.properties.KmsDataKeyReusePeriodSeconds === settings.dataKeyReuseMinutes * 60,
+          deadLetterQueue ?? source,
+          'hides a dead letter that somebody looks at for another time than a message, or keeps data keys for another',
         ),
       ];
     }),
@@ -73,6 +92,15 @@ export const configurationRules = {
           variables.DRAIN_SECONDS === String(settings.drainSeconds),
           template,
           `drains for ${String(variables.DRAIN_SECONDS)} s`,
+        ),
+        ...unless(
+          listOf(group?.LifecycleHookSpecificationList).some(
+            (hook) =>
+              valueAt(hook, 'LifecycleHookName') === variables.FLEET_TERMINATION_HOOK &&
+              valueAt(hook, 'HeartbeatTimeout') === settings.terminationHookSeconds,
+          ),
+          template,
+          'waits for another time for a worker that leaves',
         ),
         ...unless(variables.LOG_LEVEL === settings.logLevel, template, `logs at ${String(variables.LOG_LEVEL)}`),
       ];

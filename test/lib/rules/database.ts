@@ -4,6 +4,8 @@ import { found, listOf, type Rule, type Stage, unless, valueAt } from './stage.t
 /** Of the server that runs locally, too. */
 const VERSION = /^18\./;
 const CERTIFICATE_AUTHORITIES = ['rds-ca-rsa2048-g1', 'rds-ca-rsa4096-g1', 'rds-ca-ecc384-g1'];
+/** What RDS takes with each mode: free of charge, and 15 months. */
+const INSIGHTS_DAYS: Readonly<Record<string, number>> = { standard: 7, advanced: 465 };
 const GRAVITON = /^db\.[a-z]+\d+g[a-z]*\./;
 
 export const databaseRules = {
@@ -169,6 +171,82 @@ export const databaseRules = {
           `has ${property} ${String(database.properties[property])}`,
         ),
       );
+    }),
+
+  'a database has the insights that its mode needs, and a role to tell what it does': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const {
+        EnablePerformanceInsights,
+        PerformanceInsightsRetentionPeriod: days,
+        PerformanceInsightsKMSKeyId,
+        DatabaseInsightsMode: mode,
+        KmsKeyId,
+        MonitoringInterval,
+        MonitoringRoleArn,
+      } = database.properties;
+      const key = stage.referred(database.stack, KmsKeyId);
+      const role = stage.referred(database.stack, MonitoringRoleArn);
+      return [
+        ...unless(EnablePerformanceInsights === true, database, 'has no insights'),
+        ...unless(
+          days === INSIGHTS_DAYS[String(mode)],
+          database,
+          `keeps its insights for ${String(days)} days, which ${String(mode)} does not take`,
+        ),
+        ...unless(
+          stage.referred(database.stack, PerformanceInsightsKMSKeyId) === key,
+          database,
+          'has insights, statements among them, under another key',
+        ),
+        ...unless(
+          MonitoringInterval === undefined || role?.type === 'AWS::IAM::Role',
+          database,
+          'has no role to write down what it does',
+        ),
+      ];
+    }),
+
+  'the lines of a database go to groups that are there before it': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { DBInstanceIdentifier, EnableCloudwatchLogsExports } = database.properties;
+      return listOf(EnableCloudwatchLogsExports).flatMap((file) => {
+        const name = `/aws/rds/instance/${String(DBInstanceIdentifier)}/${String(file)}`;
+        const group = stage.of('AWS::Logs::LogGroup').find(({ properties }) => properties.LogGroupName === name);
+        const days = stage.configuration.database.logRetentionDays;
+        return [
+          ...unless(
+            group !== undefined && stage.dependencies(database).includes(group.id),
+            database,
+            `makes ${name} by itself, without a key and without an end`,
+          ),
+          ...unless(
+            group?.properties.RetentionInDays === days,
+            group ?? database,
+            `keeps its lines not for ${days} days`,
+          ),
+        ];
+      });
+    }),
+
+  'a database has the name of its stage, and is what workers are told': (stage) =>
+    databasesOf(stage).flatMap((database) => {
+      const { DBInstanceIdentifier, DBName, EngineVersion, DBParameterGroupName } = database.properties;
+      const family = stage.referred(database.stack, DBParameterGroupName)?.properties.Family;
+      return [
+        ...unless(
+          DBInstanceIdentifier === `sluice-${stage.name}`,
+          database,
+          `is called ${String(DBInstanceIdentifier)}`,
+        ),
+        ...unless(
+          family === `postgres${String(EngineVersion).split('.')[0]}`,
+          database,
+          `has parameters of ${String(family)}`,
+        ),
+        ...stage.fleets.flatMap(({ template, variables }) =>
+          unless(variables.PGDATABASE === DBName, template, `connects to ${String(variables.PGDATABASE)}`),
+        ),
+      ];
     }),
 
   'a stage has one database': (stage) => {

@@ -1,12 +1,24 @@
 /** Every fleet runs hardened instances that can do their work and nothing else, and is replaced without a gap. */
+import { instanceMemoryMib } from '../../../lib/constructs/instance-types.ts';
+import { START_SECONDS_MAX } from '../../../workers/start-failure.ts';
 import type { Resource } from '../synthesized.ts';
 import { statementsOf } from './policies.ts';
 import { type Fleet, found, listOf, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
+import { unitOf } from './user-data.ts';
 
 /** The one kind of image that the script is for. */
 const IMAGE_PARAMETER = /^\/aws\/service\/ami-amazon-linux-latest\/al2023-ami-kernel-[\w.-]+-arm64$/;
 const GRAVITON = /^[a-z]+\d+g[a-z]*\.[a-z0-9]+$/;
+/** Until what an instance works off shows in the metrics of its queue. */
 const WARM_UP_MIN_SECONDS = 60;
+/** A refresh waits that long for every instance, and a fleet that shrinks looks at a quarter of an hour. */
+const WARM_UP_MAX_SECONDS = 600;
+/** An image boots, and its packages and its bundle come, before a worker begins to wait for its database. */
+const BOOT_MAX_SECONDS = 300;
+/** A worker holds up to that much of what it works on. */
+const HEAP_MIN_MIB = 256;
+/** What Auto Scaling takes. */
+const HOOK_MAX_SECONDS = 7_200;
 
 /** What a worker does, and with which of the things that its own variables name. */
 const RIGHTS: readonly (readonly [action: string, on: keyof Belongings])[] = [
@@ -173,10 +185,20 @@ export const fleetRules = {
         valueAt(refresh, 'Strategy') === 'Rolling' &&
         valueAt(preferences, 'MinHealthyPercentage') === 100 &&
         Number(valueAt(preferences, 'MaxHealthyPercentage')) > 100;
-      const { DefaultInstanceWarmup: warmUp, HealthCheckType: check } = group.properties;
+      const { DefaultInstanceWarmup: warmUp, HealthCheckGracePeriod: grace, HealthCheckType: check } = group.properties;
       return [
         ...unless(isGood, group, 'stops instances before others work'),
         ...unless(Number(warmUp) >= WARM_UP_MIN_SECONDS, group, 'counts on an instance before it works'),
+        ...unless(
+          Number(warmUp) <= WARM_UP_MAX_SECONDS,
+          group,
+          `counts on no instance before ${String(warmUp)} s have passed`,
+        ),
+        ...unless(
+          Number(grace) <= WARM_UP_MAX_SECONDS,
+          group,
+          `keeps an instance that has ended for ${String(grace)} s`,
+        ),
         ...unless(check === 'EC2', group, 'does not look at the health of its instances'),
       ];
     }),
@@ -196,11 +218,62 @@ export const fleetRules = {
       const leaving = hookOf('TERMINATING', FLEET_TERMINATION_HOOK, 'CONTINUE');
       const waits = Number(valueAt(leaving, 'HeartbeatTimeout'));
       const coming = hookOf('LAUNCHING', FLEET_LAUNCH_HOOK, 'ABANDON');
+      const comes = Number(valueAt(coming, 'HeartbeatTimeout'));
+      const stops = Number(/^TimeoutStopSec=(\d+)$/m.exec(unitOf(fleet.script))?.[1]);
       return [
         ...unless(coming !== undefined, fleet.template, 'counts instances whose worker cannot work'),
-        ...unless(waits > Number(DRAIN_SECONDS), fleet.template, `waits for ${waits} s for a drain`),
+        ...unless(
+          comes >= BOOT_MAX_SECONDS + START_SECONDS_MAX && comes <= HOOK_MAX_SECONDS,
+          fleet.template,
+          `waits for ${comes} s for a worker that may need ${BOOT_MAX_SECONDS + START_SECONDS_MAX}`,
+        ),
+        ...unless(
+          waits > Number(DRAIN_SECONDS) && waits > stops && waits <= HOOK_MAX_SECONDS,
+          fleet.template,
+          `waits for ${waits} s for a drain, and systemd for ${stops}`,
+        ),
         ...unless(group?.properties.AutoScalingGroupName === FLEET_GROUP, fleet.template, 'is told of another group'),
       ];
+    }),
+
+  'a group gives up any of its instances, and buys them as its stage says': (stage) =>
+    stage.fleets.flatMap((fleet) => {
+      const group = groupOf(stage, fleet);
+      const settings = Object.entries(stage.configuration.fleets).find(([name]) => name === fleet.name)?.[1];
+      if (group === undefined || settings === undefined) return [found(fleet.template, 'is of no group or no stage')];
+      const { NewInstancesProtectedFromScaleIn, MaxInstanceLifetime, MixedInstancesPolicy: mixed } = group.properties;
+      const types = listOf(valueAt(mixed, 'LaunchTemplate', 'Overrides')).map((each) => valueAt(each, 'InstanceType'));
+      const { spotInstanceTypes, instanceType, onDemandBase } = settings;
+      const isSpot = spotInstanceTypes.length > 0;
+      return [
+        ...unless(NewInstancesProtectedFromScaleIn !== true, group, 'keeps every instance for ever'),
+        ...unless(MaxInstanceLifetime === undefined, group, 'replaces instances that are well'),
+        ...unless(
+          valueAt(fleet.template.properties.LaunchTemplateData, 'InstanceMarketOptions') === undefined,
+          fleet.template,
+          'has instances that EC2 may take back, all of them',
+        ),
+        ...unless(
+          isSpot
+            ? types.join() === [instanceType, ...spotInstanceTypes].join() &&
+                valueAt(mixed, 'InstancesDistribution', 'OnDemandBaseCapacity') === onDemandBase
+            : mixed === undefined,
+          group,
+          'buys instances otherwise than its stage says',
+        ),
+      ];
+    }),
+
+  'a worker has half of the memory of its instance at the most': (stage) =>
+    stage.fleets.flatMap(({ template, variables }) => {
+      const type = textOf(valueAt(template.properties.LaunchTemplateData, 'InstanceType'));
+      const memoryMib = instanceMemoryMib(type);
+      const heapMib = Number(/--max-old-space-size=(\d+)/.exec(textOf(variables.NODE_OPTIONS))?.[1]);
+      return unless(
+        heapMib >= HEAP_MIN_MIB && heapMib <= memoryMib / 2,
+        template,
+        `gives its worker ${heapMib} of the ${memoryMib} MiB of ${type}`,
+      );
     }),
 
   'a group tells CloudWatch its sizes, every minute': (stage) =>

@@ -1,9 +1,14 @@
 /** Whatever is stored is encrypted, with keys that rotate and that can be got back. */
 import { valuesIn } from '../synthesized.ts';
-import { found, listOf, type Rule, unless, valueAt } from './stage.ts';
+import { statementsOf } from './policies.ts';
+import { found, listOf, type Rule, textOf, unless, valueAt } from './stage.ts';
 
 /** A key that is deleted takes all that it encrypts along: a person has this long to notice. */
 const PENDING_MIN_DAYS = 7;
+/** What Amazon Linux boots from: a volume of another name is one more, and the image's own comes along as it is. */
+const ROOT_DEVICE = '/dev/xvda';
+/** What CloudWatch Logs does with the key of a group. */
+const LOGS_ACTIONS = ['kms:Encrypt', 'kms:Decrypt', 'kms:GenerateDataKey', 'kms:DescribeKey'];
 
 export const keyRules = {
   'keys rotate, and are of one region': (stage) =>
@@ -36,6 +41,22 @@ export const keyRules = {
       ];
     }),
 
+  'the key of a log group lets CloudWatch Logs in for that group': (stage) =>
+    stage.of('AWS::Logs::LogGroup').flatMap((group) => {
+      const key = stage.referred(group.stack, group.properties.KmsKeyId);
+      const arn = `:log-group:${textOf(group.properties.LogGroupName)}`;
+      const isLetIn = statementsOf(key ?? { properties: {} }).some(
+        ({ Effect, Action, Principal, Condition }) =>
+          Effect === 'Allow' &&
+          LOGS_ACTIONS.every((action) => Action.includes(action)) &&
+          /^logs\..*\.amazonaws\.com$/.test(textOf(valueAt(Principal, 'Service'))) &&
+          listOf(Condition.ArnEquals?.['kms:EncryptionContext:aws:logs:arn']).some((each) =>
+            textOf(each).endsWith(arn),
+          ),
+      );
+      return unless(isLetIn, group, 'has a key that CloudWatch Logs may not use for it, and cannot be made');
+    }),
+
   'volumes are encrypted, and go with their instance': (stage) => [
     ...stage.of('AWS::EC2::Volume').map((volume) => found(volume, 'outlives every instance')),
     ...stage.of('AWS::EC2::LaunchTemplate').flatMap((template) => {
@@ -48,11 +69,15 @@ export const keyRules = {
           valueAt(ebs, 'DeleteOnTermination') === true
         );
       });
-      return unless(
-        devices.length > 0 && isGood,
-        template,
-        'has a volume that is not encrypted, not gp3 or left behind',
-      );
+      const names = devices.map((device) => valueAt(device, 'DeviceName'));
+      return [
+        ...unless(devices.length > 0 && isGood, template, 'has a volume that is not encrypted, not gp3 or left behind'),
+        ...unless(
+          names.join() === ROOT_DEVICE,
+          template,
+          `says nothing of the volume that it boots from, ${ROOT_DEVICE}`,
+        ),
+      ];
     }),
   ],
 

@@ -8,6 +8,8 @@ const EVERYWHERE = ['0.0.0.0/0', '::/0'];
 const HTTPS_PORT = 443;
 /** S3 has a gateway; the others AWS calls itself, or a login is signed on the spot. */
 const CALLED_BY_AWS = ['s3', 'kms', 'rds-db', 'ec2'];
+/** Packages of the distribution, and answers to CloudFormation. */
+const AMAZONS_BUCKETS = /:s3:::(al2023-repos-|cloudformation-custom-resource-response-)/;
 /** What the CDK writes for a group that lets nothing out. */
 const NOTHING = '255.255.255.255/32';
 
@@ -153,13 +155,48 @@ export const networkRules = {
       ];
     }),
 
+  'all of a network is in the one that its stage has': (stage) => {
+    const networks = stage.of('AWS::EC2::VPC');
+    return stage
+      .of('AWS::EC2::SecurityGroup', 'AWS::EC2::VPCEndpoint', 'AWS::EC2::RouteTable', 'AWS::EC2::Subnet')
+      .flatMap((resource) => {
+        const network = stage.referred(resource.stack, resource.properties.VpcId);
+        return unless(network !== undefined && network === networks[0], resource, 'is in another network, or in none');
+      });
+  },
+
+  "endpoints let through this account's own calls, for what is its own": (stage) =>
+    stage.of('AWS::EC2::VPCEndpoint').flatMap((endpoint) =>
+      statementsOf(endpoint)
+        // Whose buckets these are, Amazon's names say.
+        .filter(({ Resource: resources }) => !resources.some((each) => AMAZONS_BUCKETS.test(textOf(each))))
+        .flatMap(({ Condition }) =>
+          ['aws:PrincipalAccount', 'aws:ResourceAccount'].flatMap((key) =>
+            unless(
+              listOf(Condition.StringEquals?.[key]).map(textOf).join() === '<{"Ref":"AWS::AccountId"}>',
+              endpoint,
+              `lets through what is not of this account by ${key}`,
+            ),
+          ),
+        ),
+    ),
+
   'a network logs what goes through it': (stage) =>
     stage.of('AWS::EC2::VPC').flatMap((vpc) => {
       const logs = stage
         .of('AWS::EC2::FlowLog')
         .filter(({ stack, properties }) => stage.referred(stack, properties.ResourceId) === vpc);
       const isGood = logs.some(({ properties }) => properties.TrafficType === 'ALL');
-      return unless(isGood, vpc, 'does not log all that goes through it');
+      const days = stage.configuration.network.flowLogRetentionDays;
+      const isKept = logs.every(
+        ({ stack, properties }) =>
+          stage.referred(stack, properties.LogGroupName)?.properties.RetentionInDays === days &&
+          stage.referred(stack, properties.DeliverLogsPermissionArn)?.type === 'AWS::IAM::Role',
+      );
+      return [
+        ...unless(isGood, vpc, 'does not log all that goes through it'),
+        ...unless(isKept, vpc, `does not keep its flow log for ${days} days`),
+      ];
     }),
 
   'instances reach S3 by its gateway': (stage) => {
@@ -193,7 +230,7 @@ function securityRules(stage: Stage, direction: 'Ingress' | 'Egress'): SecurityR
   ];
 }
 
-/** Groups of instances and of database subnets, with where they are. */
+/** Groups of instances and of database subnets, and functions, with where they are. */
 function placed(stage: Stage): { readonly resource: Resource; readonly subnets: unknown[] }[] {
   return [
     ...stage
@@ -202,6 +239,9 @@ function placed(stage: Stage): { readonly resource: Resource; readonly subnets: 
     ...stage
       .of('AWS::RDS::DBSubnetGroup')
       .map((resource) => ({ resource, subnets: listOf(resource.properties.SubnetIds) })),
+    ...stage
+      .of('AWS::Lambda::Function')
+      .map((resource) => ({ resource, subnets: listOf(valueAt(resource.properties.VpcConfig, 'SubnetIds')) })),
   ];
 }
 

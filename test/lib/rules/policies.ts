@@ -31,6 +31,14 @@ const SOURCE_KEYS = [
 ];
 /** Keys that make of everybody a named circle. */
 const CIRCLE_KEYS = ['aws:PrincipalOrgID', 'aws:PrincipalAccount', 'aws:SourceAccount', 'kms:CallerAccount'];
+/** What is encrypted by a key, and the service that asks KMS for it. */
+const ENCRYPTERS: Readonly<Record<string, string>> = {
+  'AWS::SQS::Queue': 'sqs',
+  'AWS::SNS::Topic': 'sns',
+  'AWS::RDS::DBInstance': 'rds',
+  'AWS::S3::Bucket': 's3',
+  'AWS::SecretsManager::Secret': 'secretsmanager',
+};
 const NEGATIONS = ['NotAction', 'NotResource', 'NotPrincipal'];
 /** With these an identity can give itself whatever it lacks. */
 const ESCALATIONS =
@@ -72,11 +80,14 @@ export const policyRules = {
         .filter(
           ({ Effect, Action }) => Effect === 'Allow' && Action.some((action) => textOf(action).startsWith('kms:')),
         )
-        .flatMap(({ Condition }) => {
+        .flatMap(({ Condition, Resource: resources }) => {
           const services = listOf(Condition.StringEquals?.['kms:ViaService']).map(textOf);
-          const isNamed =
-            services.length > 0 && services.every((service) => /^[a-z]+\.[^*]+\.amazonaws\.com$/.test(service));
-          return isNamed ? [] : [found(resource, 'uses a key by itself, not through a service')];
+          const names = resources.flatMap((on) => encryptersOf(stage, stage.referred(resource.stack, on)));
+          const wrong = services.filter((service) => !names.includes(service));
+          if (services.length === 0) return [found(resource, 'uses a key by itself, not through a service')];
+          return wrong.map((service) =>
+            found(resource, `uses a key through ${service}, and it encrypts for ${names.join(', ')}`),
+          );
         }),
     ),
 
@@ -104,6 +115,17 @@ export const policyRules = {
     ),
   ],
 } satisfies Record<string, Rule>;
+
+/** As `kms:ViaService` names the services of what a key encrypts, in the region of the stack. */
+function encryptersOf(stage: Stage, key: Resource | undefined): string[] {
+  const types = key === undefined ? [] : stage.usersOf(key).map(({ type }) => type);
+  const names = types.flatMap((type) => ENCRYPTERS[type] ?? []);
+  return [...new Set(names)].map((name) => textOf(regional(name)));
+}
+
+function regional(name: string) {
+  return { 'Fn::Join': ['', [`${name}.`, { Ref: 'AWS::Region' }, '.amazonaws.com']] };
+}
 
 /** All of it, permitted or not, so that a test can tell which permissions nobody needs any more. */
 export function wildcardFindings(stage: Stage): Finding[] {

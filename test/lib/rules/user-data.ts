@@ -157,11 +157,6 @@ export const userDataRules = {
           `is killed ${limit} s after it is told to stop, and may take ${textOf(variables.DRAIN_SECONDS)}`,
         ),
         ...unless(/^KillSignal=SIGTERM$/m.test(unit), template, 'is not told to stop by SIGTERM'),
-        ...unless(
-          /^StartLimitIntervalSec=0$/m.test(unit) || /^StartLimitBurst=/m.test(unit),
-          template,
-          'has no limit of starts',
-        ),
       ];
     }),
 
@@ -187,7 +182,13 @@ export function unitOf(script: Fleet['script']): string {
   return fileIn(script, WORKER_UNIT);
 }
 
+/** All files that the script writes, by their paths. */
+export function filesOf(script: string): Map<string, string> {
+  const documents = script.matchAll(/^cat > (\S+) <<'(\w+)'\n(.*?)^\2$/gms);
+  return new Map([...documents].map(([, path, , text]) => [path!, text!]));
+}
+
 /** The script without comments and the files that it writes. */
-function commandsOf(script: string): string {
+export function commandsOf(script: string): string {
   return script.replaceAll(/<<'(\w+)'\n.*?\n\1$/gms, '').replaceAll(/^#.*$/gm, '');
 }

@@ -18,46 +18,56 @@ interface Strictness {
   /** How long it has to hold before a person is told. */
   readonly minutes: number;
   readonly missing?: 'breaching';
+  /** Of what it looks at by itself; what an expression looks at is judged by what comes of it. */
+  readonly statistic?: 'Average' | 'Maximum' | 'Minimum' | 'SampleCount' | 'Sum';
 }
 
-const more = (threshold: (stage: Stage) => number, minutes: number): Strictness => ({
+const more = (
+  threshold: (stage: Stage) => number,
+  minutes: number,
+  statistic?: Strictness['statistic'],
+): Strictness => ({
   comparison: 'GreaterThanThreshold',
   threshold,
   minutes,
+  ...(statistic && { statistic }),
 });
-const once = (minutes: number): Strictness => ({
+const once = (minutes: number, statistic?: Strictness['statistic']): Strictness => ({
   comparison: 'GreaterThanOrEqualToThreshold',
   threshold: () => 1,
   minutes,
+  ...(statistic && { statistic }),
 });
 
 /** By the end of an alarm's name; what is not here is held to everything else alone. */
 const STRICTNESS: Readonly<Record<string, Strictness>> = {
-  'messages-wait-too-long': more(({ configuration }) => configuration.watching.ageObjectiveSeconds, 5),
-  'messages-are-stored-late': more(({ configuration }) => configuration.watching.ageObjectiveSeconds, 5),
-  'messages-come-again': more(() => 0, 15),
+  'messages-wait-too-long': more(({ configuration }) => configuration.watching.ageObjectiveSeconds, 5, 'Maximum'),
+  'messages-are-stored-late': more(({ configuration }) => configuration.watching.ageObjectiveSeconds, 5, 'Maximum'),
+  'messages-come-again': more(() => 0, 15, 'Sum'),
   'many-messages-are-rejected': more(() => 10, 15),
   'dead-letters-wait': more(() => 0, 1),
   'backlog-does-not-drain': once(15),
   'few-groups-are-worked-on': once(15),
-  'no-worker-while-messages-wait-messages-wait': more(() => 0, 10),
+  'no-worker-while-messages-wait-messages-wait': more(() => 0, 10, 'Minimum'),
   'no-worker-while-messages-wait-no-worker': {
     comparison: 'LessThanThreshold',
     threshold: () => 1,
     minutes: 10,
     missing: 'breaching',
+    statistic: 'SampleCount',
   },
   // Four fifths of what SQS allows.
-  'in-flight-near-limit': more(() => 96_000, 5),
-  'access-is-denied': more(() => 0, 5),
-  'database-is-away': once(10),
-  'database-processor-is-busy': more(() => 80, 15),
+  'in-flight-near-limit': more(() => 96_000, 5, 'Maximum'),
+  'access-is-denied': more(() => 0, 5, 'Sum'),
+  'database-is-away': once(10, 'Maximum'),
+  'database-processor-is-busy': more(() => 80, 15, 'Average'),
   'database-storage-runs-out': {
     comparison: 'LessThanThreshold',
     threshold: ({ configuration }) => (configuration.database.allocatedStorageGib * 1024 ** 3) / 20,
     minutes: 15,
+    statistic: 'Minimum',
   },
-  'database-connections-run-out': more(({ configuration }) => expectedConnections(configuration.fleets), 15),
+  'database-connections-run-out': more(({ configuration }) => expectedConnections(configuration.fleets), 15, 'Maximum'),
 };
 
 export const watchingRules = {
@@ -108,7 +118,7 @@ export const watchingRules = {
       const name = String(alarm.properties.AlarmName);
       const [, strict] = Object.entries(STRICTNESS).find(([kind]) => name.endsWith(`-${kind}`)) ?? [];
       if (strict === undefined || alarm.type !== 'AWS::CloudWatch::Alarm') return [];
-      const { ComparisonOperator, Threshold, EvaluationPeriods, TreatMissingData } = alarm.properties;
+      const { ComparisonOperator, Threshold, EvaluationPeriods, TreatMissingData, Statistic } = alarm.properties;
       const periods = periodsOf(alarm.properties);
       const minutes = (Number(EvaluationPeriods) * Math.max(...periods)) / 60;
       const threshold = strict.threshold(stage);
@@ -120,6 +130,11 @@ export const watchingRules = {
           TreatMissingData === (strict.missing ?? 'notBreaching'),
           alarm,
           `takes missing data for ${String(TreatMissingData)}`,
+        ),
+        ...unless(
+          strict.statistic === undefined || Statistic === strict.statistic,
+          alarm,
+          `looks at ${String(Statistic)}`,
         ),
       ];
     }),
@@ -139,6 +154,16 @@ export const watchingRules = {
           `needs ${String(points)} of ${String(evaluated)} points`,
         ),
       ];
+    }),
+
+  'an alarm of several conditions needs all of them': (stage) =>
+    stage.of('AWS::CloudWatch::CompositeAlarm').flatMap((alarm) => {
+      const rule = textOf(alarm.properties.AlarmRule);
+      return unless(
+        /^\(ALARM\("<[^>]*>"\)( AND ALARM\("<[^>]*>"\))+\)$/.test(rule),
+        alarm,
+        'tells of one of its conditions, or of their absence',
+      );
     }),
 
   'nothing is divided by what may be none': (stage) =>
@@ -230,17 +255,28 @@ export const watchingRules = {
           JSON.stringify(Condition) === '{"Bool":{"aws:SecureTransport":["false"]}}',
       );
       const ofKey = key === undefined ? [] : statementsOf(key);
-      const letsIn = (all: readonly Statement[]) =>
+      const letsIn = (all: readonly Statement[], actions: readonly string[], isOn: (on: unknown) => boolean) =>
         all.some(
-          ({ Effect, Principal, Condition }) =>
+          ({ Effect, Action, Principal, Condition, Resource: resources }) =>
             Effect === 'Allow' &&
+            actions.every((action) => Action.includes(action)) &&
+            resources.some(isOn) &&
             textOf(valueAt(Principal, 'Service')) === 'cloudwatch.amazonaws.com' &&
             valueAt(Condition, 'StringEquals', 'aws:SourceAccount') !== undefined,
         );
       return [
         ...unless(key?.type === 'AWS::KMS::Key' && users.length === 1, topic, 'has no key of its own'),
         ...unless(deniesPlain, topic, 'takes what comes without TLS'),
-        ...unless(letsIn(statements) && letsIn(ofKey), topic, 'does not let CloudWatch tell it anything'),
+        ...unless(
+          letsIn(statements, ['sns:Publish'], (on) => stage.referred(topic.stack, on) === topic),
+          topic,
+          'does not let CloudWatch tell it anything',
+        ),
+        ...unless(
+          letsIn(ofKey, ['kms:Decrypt', 'kms:GenerateDataKey'], (on) => on === '*'),
+          topic,
+          'has a key that CloudWatch may not encrypt with',
+        ),
       ];
     });
   },
