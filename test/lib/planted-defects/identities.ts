@@ -32,4 +32,8 @@ export const identities: readonly TemplateDefect[] = [
     what: 'a right in no partition',
     plant: text(RIGHTS, '["arn:",{"Ref":"AWS::Partition"},":s3:::"', '["arn:",":s3:::"'),
   },
+  {
+    what: 'a role to watch another database',
+    plant: text('data/StoreMonitoringRole', ':db:sluice-prod', ':db:sluice-dev'),
+  },
 ];
