@@ -1,5 +1,5 @@
 /** What can be wrong with roles and names in a template, one at a time. */
-import { RIGHTS } from './places.ts';
+import { BUNDLE_RIGHT, RIGHTS } from './places.ts';
 import { property, removed, statement, type TemplateDefect, text } from './planting.ts';
 
 export const identities: readonly TemplateDefect[] = [
@@ -30,6 +30,10 @@ export const identities: readonly TemplateDefect[] = [
   { what: 'a right to log in to what is no database', plant: text(RIGHTS, ':rds-db:', ':rds:db:') },
   {
     what: 'a right in no partition',
-    plant: text(RIGHTS, '["arn:",{"Ref":"AWS::Partition"},":s3:::"', '["arn:",":s3:::"'),
+    plant: text(BUNDLE_RIGHT, '["arn:",{"Ref":"AWS::Partition"},":s3:::"', '["arn:",":s3:::"'),
+  },
+  {
+    what: 'a role to watch another database',
+    plant: text('data/StoreMonitoringRole', ':db:sluice-prod', ':db:sluice-dev'),
   },
 ];

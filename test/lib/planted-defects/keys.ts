@@ -78,4 +78,8 @@ export const keys: readonly TemplateDefect[] = [
     plant: text('compute/LogKey', 'log-group:/sluice/prod/ledger', 'log-group:/sluice/prod/ledgers'),
   },
   { what: 'a flow log that is kept for ten years', plant: property('network/FlowLogGroup', ['RetentionInDays'], 3653) },
+  {
+    what: 'a key of lines for CloudWatch Logs of another region',
+    plant: text('network/FlowLogKey', '["logs.",{"Ref":"AWS::Region"},', '["logs.","",'),
+  },
 ];

@@ -1,5 +1,5 @@
 /** What can be wrong with the step that migrates in a template, one at a time. */
-import { attribute, property, removed, type TemplateDefect } from './planting.ts';
+import { attribute, property, removed, type TemplateDefect, text } from './planting.ts';
 
 const CODE = 'schema/MigrationFunction';
 const STEP = 'schema/Migration';
@@ -25,4 +25,16 @@ export const migration: readonly TemplateDefect[] = [
     plant: removed('schema/MigrationSecurityGroupsluiceproddataStoreSecurityGroup606B034B5432toC84E7150'),
   },
   { what: 'lines of migrations that are kept for a day', plant: property('schema/LogGroup', ['RetentionInDays'], 1) },
+  {
+    what: 'a migration that may log in as a worker alone',
+    plant: text('schema/MigrationRoleDefaultPolicy', '"/sluice"', '"/sluice_worker"'),
+  },
+  {
+    what: 'a denial of what another function may not do',
+    plant: text(
+      'schema/MigrationRoleDefaultPolicy',
+      ':function:sluice-prod-migration',
+      ':function:sluice-dev-migration',
+    ),
+  },
 ];

@@ -182,4 +182,13 @@ export const network: readonly TemplateDefect[] = [
     what: 'a migration in one zone',
     plant: property('schema/MigrationFunction', ['VpcConfig', 'SubnetIds', 1], undefined),
   },
+  {
+    what: 'an endpoint to a service that there is not',
+    plant: text('network/EndpointsLogs', '["com.amazonaws.",', '["com.amazon.",'),
+  },
+  { what: 'an endpoint of no kind', plant: property('network/EndpointsSqs', ['VpcEndpointType'], undefined) },
+  {
+    what: 'an endpoint that lets nobody through',
+    plant: text('network/EndpointsSqs', '{"AWS":"*"}', '{"AWS":"arn:aws:iam:::user/x"}'),
+  },
 ];

@@ -52,7 +52,9 @@ export function attribute(place: Place, path: Path, value: unknown): Plant {
     let owner: unknown = resourceAt(templates, place);
     for (const key of path.slice(0, -1)) owner = Reflect.get(Object(owner), key);
     const last = path.at(-1)!;
-    if (value === undefined) Reflect.deleteProperty(Object(owner), last);
+    // A list would keep a hole, which no template has.
+    if (value === undefined && Array.isArray(owner)) owner.splice(Number(last), 1);
+    else if (value === undefined) Reflect.deleteProperty(Object(owner), last);
     else Reflect.set(Object(owner), last, value);
   };
 }

@@ -7,18 +7,17 @@ interface Duty {
   readonly service: string;
   /** Where its role stands. */
   readonly property: string;
-  /** Whether it acts for a resource of somebody, whom it has to name. */
-  readonly forSource: boolean;
+  /** How the name of the resource ends that it acts for; undefined where it acts for nobody else. */
+  readonly source?: (resource: Resource) => string;
   /** What it does with its role; of instances fleets.ts says more. */
   readonly actions: readonly string[];
 }
 
 const DUTIES: Readonly<Record<string, Duty>> = {
-  'AWS::IAM::InstanceProfile': { service: 'ec2.amazonaws.com', property: 'Roles', forSource: false, actions: [] },
+  'AWS::IAM::InstanceProfile': { service: 'ec2.amazonaws.com', property: 'Roles', actions: [] },
   'AWS::Lambda::Function': {
     service: 'lambda.amazonaws.com',
     property: 'Role',
-    forSource: false,
     actions: [
       'ec2:CreateNetworkInterface',
       'ec2:DeleteNetworkInterface',
@@ -35,13 +34,13 @@ const DUTIES: Readonly<Record<string, Duty>> = {
   'AWS::EC2::FlowLog': {
     service: 'vpc-flow-logs.amazonaws.com',
     property: 'DeliverLogsPermissionArn',
-    forSource: true,
+    source: () => ':vpc-flow-log/*',
     actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
   },
   'AWS::RDS::DBInstance': {
     service: 'monitoring.rds.amazonaws.com',
     property: 'MonitoringRoleArn',
-    forSource: true,
+    source: ({ properties }) => `:db:${textOf(properties.DBInstanceIdentifier)}`,
     actions: [
       'logs:CreateLogGroup',
       'logs:CreateLogStream',
@@ -69,9 +68,9 @@ export const identityRules = {
           Effect === 'Allow' &&
           Action.join() === 'sts:AssumeRole' &&
           JSON.stringify(Principal) === JSON.stringify({ Service: duty.service }) &&
-          (!duty.forSource ||
+          (duty.source === undefined ||
             (Condition.StringEquals?.['aws:SourceAccount'] !== undefined &&
-              Condition.ArnLike?.['aws:SourceArn'] !== undefined)),
+              textOf(Condition.ArnLike?.['aws:SourceArn']?.[0]).endsWith(duty.source(resource)))),
       );
       return unless(isTaken && taking.length === 1, role, `cannot be taken by ${duty.service}, or by others too`);
     }),

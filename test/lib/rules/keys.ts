@@ -49,7 +49,7 @@ export const keyRules = {
         ({ Effect, Action, Principal, Condition }) =>
           Effect === 'Allow' &&
           LOGS_ACTIONS.every((action) => Action.includes(action)) &&
-          /^logs\..*\.amazonaws\.com$/.test(textOf(valueAt(Principal, 'Service'))) &&
+          textOf(valueAt(Principal, 'Service')) === 'logs.<{"Ref":"AWS::Region"}>.amazonaws.com' &&
           listOf(Condition.ArnEquals?.['kms:EncryptionContext:aws:logs:arn']).some((each) =>
             textOf(each).endsWith(arn),
           ),

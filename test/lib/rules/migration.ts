@@ -4,7 +4,8 @@ import { NODE_MAJOR } from '../../../lib/constructs/fleet-programs.ts';
 import { BUNDLE_ENTRY } from '../../../lib/constructs/worker-build.ts';
 import { START_SECONDS_MAX } from '../../../workers/start-failure.ts';
 import type { Resource } from '../synthesized.ts';
-import { found, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
+import { statementsOf } from './policies.ts';
+import { found, listOf, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
 
 /** What Lambda lets a function run. */
 const FUNCTION_MAX_SECONDS = 900;
@@ -83,6 +84,36 @@ export const migrationRules = {
           'reads another password than that of the owner',
         ),
         ...unless(valueAt(told, 'PGSSLMODE') === 'verify-full', code, 'connects to a database that it does not verify'),
+      ];
+    }),
+
+  'the migration may log in as the owner, and its code do nothing that only Lambda has to': (stage) =>
+    called(stage).flatMap(({ code }) => {
+      const host = stage.referred(code.stack, valueAt(code.properties.Environment, 'Variables', 'PGHOST'));
+      const role = stage.referred(code.stack, code.properties.Role);
+      const statements = stage
+        .of('AWS::IAM::Policy')
+        .filter(({ stack, properties }) =>
+          listOf(properties.Roles).some((each) => stage.referred(stack, each) === role),
+        )
+        .flatMap(statementsOf);
+      const mayLogIn = statements.some(
+        ({ Effect, Action, Resource: resources }) =>
+          Effect === 'Allow' &&
+          Action.includes('rds-db:connect') &&
+          resources.some((each) => textOf(each).endsWith(`>/${textOf(host?.properties.MasterUsername)}`)),
+      );
+      const isBound = statements.some(
+        ({ Effect, Resource: resources, Condition }) =>
+          Effect === 'Deny' &&
+          resources.includes('*') &&
+          textOf(Condition.ArnEquals?.['lambda:SourceFunctionArn']?.[0]).endsWith(
+            `:function:${textOf(code.properties.FunctionName)}`,
+          ),
+      );
+      return [
+        ...unless(mayLogIn, code, 'may not log in as the owner of its database'),
+        ...unless(isBound, code, 'has code that may do what Lambda has to, because another function is denied it'),
       ];
     }),
 

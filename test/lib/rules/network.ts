@@ -145,11 +145,23 @@ export const networkRules = {
 
   'endpoints let named actions through, and nobody in who need not call': (stage) =>
     stage.of('AWS::EC2::VPCEndpoint').flatMap((endpoint) => {
-      const { VpcEndpointType, PolicyDocument, PrivateDnsEnabled, SecurityGroupIds } = endpoint.properties;
+      const { VpcEndpointType, ServiceName, PolicyDocument, PrivateDnsEnabled, SecurityGroupIds } = endpoint.properties;
       const groups = listOf(SecurityGroupIds).map((group) => stage.referred(endpoint.stack, group));
       const isGuarded = groups.length > 0 && groups.every((group) => group?.type === 'AWS::EC2::SecurityGroup');
       return [
         ...unless(PolicyDocument !== undefined, endpoint, 'lets everything through'),
+        ...unless(
+          ['Gateway', 'Interface'].includes(textOf(VpcEndpointType)) &&
+            /^com\.amazonaws\.<\{"Ref":"AWS::Region"\}>\.[a-z0-9]+$/.test(textOf(ServiceName)),
+          endpoint,
+          `is a ${textOf(VpcEndpointType)} to ${textOf(ServiceName)}`,
+        ),
+        ...unless(
+          // A gateway takes no other; the conditions say who.
+          statementsOf(endpoint).every(({ Principal }) => JSON.stringify(Principal) === '{"AWS":"*"}'),
+          endpoint,
+          'lets somebody through whom no call comes from',
+        ),
         ...unless(VpcEndpointType === 'Gateway' || isGuarded, endpoint, 'is in no security group of these templates'),
         ...unless(VpcEndpointType === 'Gateway' || PrivateDnsEnabled === true, endpoint, 'is not found by its name'),
       ];
