@@ -9,6 +9,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { BucketProducerOptions } from '../../../lib/constructs/queue-producers.ts';
 import { WorkQueue, type WorkQueueProps } from '../../../lib/constructs/work-queue.ts';
+import { temporaryFolder } from '../../local/machine/machine.ts';
 import { circlesIn, type Queue, queueModel, requestsOf, requestsOfAccount, takes } from '../queue-model.ts';
 import { keyReferences, queueProblems } from '../queue-rules.ts';
 import { synthesized } from '../synthesized.ts';
@@ -556,8 +557,9 @@ describe('a work queue refuses', () => {
 });
 
 describe('a producer under the queue’s own key', () => {
-  test('is warned of, because who reads the queue can read it too', () => {
-    const stack = new Stack(new App({ autoSynth: false, builtinCloudFormationValidation: false }), 'stack');
+  test('is warned of, because who reads the queue can read it too', async () => {
+    const options = { outdir: await temporaryFolder(), autoSynth: false, builtinCloudFormationValidation: false };
+    const stack = new Stack(new App(options), 'stack');
     const encryptionKey = new kms.Key(stack, 'Key');
     const queue = new WorkQueue(stack, 'Work', { queueName: 'work', encryptionKey });
     queue.acceptFromTopic(new sns.Topic(stack, 'Shared', { masterKey: encryptionKey }));
