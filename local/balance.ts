@@ -155,9 +155,18 @@ export function isComplete(balances: readonly QueueBalance[]): boolean {
   return balances.every(({ waiting }) => waiting === 0);
 }
 
-/** Where the rows of each worker are. */
+/** Where the rows of each worker are. That none is there twice is seen to by the tables' keys. */
 const STORED_ROWS: ReadonlyMap<string, string> = new Map([
-  ['orders', 'select order_id as key, count(*)::integer as times from orders group by order_id'],
+  // Only with all of its lines: they are numbered without a gap, and add up to its total.
+  [
+    'orders',
+    `select order_id as key, 1 as times
+     from orders join (
+       select order_id, sum(quantity * unit_price) as total, count(*) = max(line_no) as is_numbered
+       from order_lines group by order_id
+     ) lines using (order_id)
+     where orders.total = lines.total and is_numbered`,
+  ],
   ['ledger', 'select order_id as key, count(*)::integer as times from ledger_entries group by order_id'],
 ]);
 /**
@@ -172,7 +181,7 @@ export function tellsEveryMessage(worker: string): boolean {
   return STORED_ROWS.has(worker);
 }
 
-/** How often each order is in the tables of a worker; by the message ids where it keeps no orders. */
+/** How often each order is in the tables of a worker, whole; by the message ids where it keeps no orders. */
 export async function storedTimes(pool: pg.Pool, worker: string): Promise<Map<string, number>> {
   const rowsOf = STORED_ROWS.get(worker);
   const { rows } = await pool.query<{ key: string; times: number }>(

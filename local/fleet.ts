@@ -3,7 +3,7 @@
  *
  * Holds always: a worker that ends without being told to is started again, as its group would do; one that
  * cannot stay up ends the run with the reason that it gave. What workers count is read from the metric lines
- * on their output, and why messages wait from what they log when they give one back.
+ * on their output, and why messages wait from what they log when they give one back or set it apart.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -47,6 +47,15 @@ const metricLineSchema = z
 
 const givenBackLineSchema = z.object({ msg: z.literal('given back'), reason: z.string(), delaySeconds: z.number() });
 
+const setApartLineSchema = z.object({
+  msg: z.literal('set apart'),
+  messagesByDelaySeconds: z.record(z.string(), z.int()),
+});
+/** As many as a worker has places for. */
+const SET_APART_MAX = 400;
+/** Hidden for longer, so that it does not come again together with a message that may end another worker. */
+const SET_APART = 'set apart from a message that may have ended their worker';
+
 const logLineSchema = z.object({ level: z.number(), msg: z.string(), reason: z.string().optional() });
 /** pino's level of a warning. */
 const LEVEL_WARN = 40;
@@ -69,6 +78,8 @@ export class LocalFleet {
   readonly #options: FleetOptions;
   readonly #running = new Map<number, RunningProcess>();
   readonly #givenBack = new GivenBack();
+  /** By worker, when each of the messages that it has set apart would come again if the worker ended now. */
+  readonly #setApart = new Map<number, number[]>();
   #stopping = false;
 
   constructor(options: FleetOptions) {
@@ -87,6 +98,11 @@ export class LocalFleet {
   /** Of the workers that run now. */
   get pids(): readonly number[] {
     return [...this.#running.values()].map(({ pid }) => pid);
+  }
+
+  /** Messages that its workers have set apart from one that may end them. */
+  get setApart(): number {
+    return [...this.#setApart.values()].reduce((sum, { length }) => sum + length, 0);
   }
 
   /** What it has given back and why, until it may come again. */
@@ -122,7 +138,7 @@ export class LocalFleet {
       args: [`--title=sluice-${fleet.name}`, fleet.entryPath],
       env: environment,
       logFile: run.logPath(`${fleet.name}-${number}`),
-      onLine: (line) => this.#read(line),
+      onLine: (line) => this.#read(line, number),
     });
     this.#running.set(number, worker);
     void worker.exited.then((exit) => this.#ended(number, exit, performance.now() - startedMs, shortLives));
@@ -132,6 +148,7 @@ export class LocalFleet {
   async #ended(number: number, exit: ProcessExit, livedMs: number, shortLives: number): Promise<void> {
     this.#running.delete(number);
     if (this.#stopping) return;
+    this.#addSetApart(number);
     const { onEvent, onFailure } = this.#options;
     // One that was killed from outside has not failed by itself.
     const failed = livedMs < STAYED_UP_MS && exit.signal !== 'SIGKILL';
@@ -152,7 +169,16 @@ export class LocalFleet {
     }
   }
 
-  #read(line: string): void {
+  /** What an ended worker has set apart is in flight, and in nobody's hands, until then. */
+  #addSetApart(number: number): void {
+    const nowMs = performance.now();
+    for (const dueAtMs of this.#setApart.get(number) ?? []) {
+      if (dueAtMs > nowMs) this.#givenBack.add(SET_APART, (dueAtMs - nowMs) / 1000, nowMs);
+    }
+    this.#setApart.delete(number);
+  }
+
+  #read(line: string, number: number): void {
     const json = parsedJson(line);
     const metrics = metricLineSchema.safeParse(json);
     if (metrics.success) {
@@ -164,6 +190,17 @@ export class LocalFleet {
     const givenBack = givenBackLineSchema.safeParse(json);
     if (givenBack.success) {
       this.#givenBack.add(givenBack.data.reason, givenBack.data.delaySeconds, performance.now());
+      return;
+    }
+    const setApart = setApartLineSchema.safeParse(json);
+    if (setApart.success) {
+      const nowMs = performance.now();
+      const entries = Object.entries(setApart.data.messagesByDelaySeconds);
+      const due = entries.flatMap(([seconds, messages]) =>
+        Array.from({ length: messages }, () => nowMs + Number(seconds) * 1000),
+      );
+      const earlier = (this.#setApart.get(number) ?? []).filter((dueAtMs) => dueAtMs > nowMs);
+      this.#setApart.set(number, [...earlier, ...due].slice(-SET_APART_MAX));
       return;
     }
     const entry = logLineSchema.safeParse(json);

@@ -39,6 +39,25 @@ describe('a fleet', () => {
     expect(failures).toEqual([]);
   });
 
+  test('says what waits because it was set apart, from when its worker ended, and not before', async () => {
+    const apart = JSON.stringify({ level: 30, msg: 'set apart', messagesByDelaySeconds: { 300: 2, 360: 1 } });
+    const { fleet } = await startFleet(`
+      import { existsSync, writeFileSync } from 'node:fs';
+      const mark = new URL('mark', import.meta.url);
+      if (!existsSync(mark)) { writeFileSync(mark, ''); console.log('${apart}'); }
+      console.log('ready');
+      setInterval(() => {}, 1_000);`);
+    await eventually('its line', () => fleet.setApart > 0);
+    expect(fleet.waits()).toEqual([]);
+    const [pid] = fleet.pids;
+    process.kill(pid!, 'SIGKILL');
+    await eventually('another worker', () => fleet.pids.length === 1 && fleet.pids[0] !== pid);
+    const [wait] = fleet.waits();
+    expect(wait).toMatchObject({ reason: expect.stringContaining('set apart'), messages: 3 });
+    expect(wait!.nextSeconds).toBeGreaterThan(280);
+    expect(wait!.nextSeconds).toBeLessThanOrEqual(301);
+  });
+
   test('gives up a worker that ends by itself again and again, and says what its last warning was', async () => {
     const warning = JSON.stringify({ level: 60, msg: 'cannot start: no' });
     const { failures } = await startFleet(`console.log('${warning}'); process.exit(1)`);

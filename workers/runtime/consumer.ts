@@ -344,6 +344,7 @@ export class Consumer<Payload> {
   async #setApart(batch: readonly Delivery[] = []): Promise<void> {
     if (!this.#batcher.isSuspectUnderWay) return;
     const extensions = this.#extensions(batch, 1, (_, left) => left > 1);
+    const own = extensions.length;
     let leases = LEASES_BEHIND_SUSPECT;
     for (const chain of this.#batcher.waitingByChain) {
       const waiting = chain.filter((delivery) => this.#hand.holds(delivery));
@@ -355,7 +356,18 @@ export class Consumer<Payload> {
       for (const delivery of waiting) delivery.isSetApart = true;
       leases = Math.min(leases + 1, LEASES_APART_MAX);
     }
+    this.#tellApart(extensions.slice(own));
     await this.#keeper.extend(extensions);
+  }
+
+  /** For who looks at a queue after this process has ended, and sees messages in flight that nobody has. */
+  #tellApart(extensions: readonly VisibilityChange[]): void {
+    if (extensions.length === 0) return;
+    const messagesByDelaySeconds: Record<number, number> = {};
+    for (const { visibilityTimeoutSeconds: seconds } of extensions) {
+      messagesByDelaySeconds[seconds] = (messagesByDelaySeconds[seconds] ?? 0) + 1;
+    }
+    this.#options.log.info({ messagesByDelaySeconds }, 'set apart');
   }
 
   /** To so many extensions from now, those of whose lease so many are left. */

@@ -145,6 +145,18 @@ describe('a message that was received three times or more', () => {
     ]);
   });
 
+  test('is told of in a line, with when the others would come again', async () => {
+    const rig = new Rig();
+    rig.send(upTo(4));
+    for (const id of ['m1', 'm2', 'm3', 'm4']) suspect(rig, id);
+    rig.handle = hang;
+    rig.start();
+    await rig.time.pass(100);
+    expect(rig.lines).toEqual([
+      expect.objectContaining({ msg: 'set apart', messagesByDelaySeconds: { 300: 1, 360: 1, 420: 1 } }),
+    ]);
+  });
+
   test('that ends its process comes again alone', async () => {
     const rig = new Rig({ fifo: true });
     rig.send([1, 2, 3], 'a');

@@ -48,6 +48,8 @@ export class Rig {
   probe: () => boolean | Promise<boolean> = () => true;
   recordRejection: (rejection: Rejection) => void = () => {};
   probes = 0;
+  /** What it has logged. */
+  readonly lines: unknown[] = [];
   /** Hand-overs that the handler has not answered yet. */
   underWay = 0;
   underWayMax = 0;
@@ -78,7 +80,7 @@ export class Rig {
         return this.probe();
       },
       telemetry: this.#telemetry,
-      log: pino({ level: 'silent' }),
+      log: pino({ base: null, timestamp: false }, { write: (line) => this.lines.push(JSON.parse(line)) }),
       surroundings: this.time,
     });
   }
