@@ -1,4 +1,5 @@
 /** Every database is private, encrypted, TLS only, backed up, and as safe as its stage asks for. */
+import type { Resource } from '../synthesized.ts';
 import { found, listOf, type Rule, type Stage, unless, valueAt } from './stage.ts';
 
 /** Of the server that runs locally, too. */
@@ -185,6 +186,7 @@ export const databaseRules = {
         MonitoringRoleArn,
       } = database.properties;
       const key = stage.referred(database.stack, KmsKeyId);
+      const insightsKey = stage.referred(database.stack, PerformanceInsightsKMSKeyId);
       const role = stage.referred(database.stack, MonitoringRoleArn);
       return [
         ...unless(EnablePerformanceInsights === true, database, 'has no insights'),
@@ -194,7 +196,8 @@ export const databaseRules = {
           `keeps its insights for ${String(days)} days, which ${String(mode)} does not take`,
         ),
         ...unless(
-          stage.referred(database.stack, PerformanceInsightsKMSKeyId) === key,
+          insightsKey !== undefined &&
+            (isRestored(database) ? insightsKey.stack === database.stack : insightsKey === key),
           database,
           'has insights, statements among them, under another key',
         ),
@@ -230,11 +233,12 @@ export const databaseRules = {
 
   'a database has the name of its stage, and is what workers are told': (stage) =>
     databasesOf(stage).flatMap((database) => {
-      const { DBInstanceIdentifier, DBName, EngineVersion, DBParameterGroupName } = database.properties;
+      const { DBInstanceIdentifier, EngineVersion, DBParameterGroupName } = database.properties;
+      const { instanceNumber } = stage.configuration.database;
       const family = stage.referred(database.stack, DBParameterGroupName)?.properties.Family;
       return [
         ...unless(
-          DBInstanceIdentifier === `sluice-${stage.name}`,
+          DBInstanceIdentifier === `sluice-${stage.name}${instanceNumber === 1 ? '' : `-${instanceNumber}`}`,
           database,
           `is called ${String(DBInstanceIdentifier)}`,
         ),
@@ -244,7 +248,11 @@ export const databaseRules = {
           `has parameters of ${String(family)}`,
         ),
         ...stage.fleets.flatMap(({ template, variables }) =>
-          unless(variables.PGDATABASE === DBName, template, `connects to ${String(variables.PGDATABASE)}`),
+          unless(
+            variables.PGDATABASE === databaseNameOf(database),
+            template,
+            `connects to ${String(variables.PGDATABASE)}`,
+          ),
         ),
       ];
     }),
@@ -259,4 +267,18 @@ export const databaseRules = {
 
 function databasesOf(stage: Stage) {
   return stage.of('AWS::RDS::DBInstance');
+}
+
+/** Its snapshot says what the template does not: names and key. */
+function isRestored({ properties }: Resource): boolean {
+  return properties.DBSnapshotIdentifier !== undefined;
+}
+
+/** Snapshots are of databases of this app. */
+export function databaseNameOf(database: Resource | undefined): unknown {
+  return database !== undefined && isRestored(database) ? 'sluice' : database?.properties.DBName;
+}
+
+export function ownerNameOf(database: Resource | undefined): unknown {
+  return database !== undefined && isRestored(database) ? 'sluice' : database?.properties.MasterUsername;
 }

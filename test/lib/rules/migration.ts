@@ -4,6 +4,7 @@ import { NODE_MAJOR } from '../../../lib/constructs/fleet-programs.ts';
 import { BUNDLE_ENTRY } from '../../../lib/constructs/worker-build.ts';
 import { START_SECONDS_MAX } from '../../../workers/start-failure.ts';
 import type { Resource } from '../synthesized.ts';
+import { databaseNameOf, ownerNameOf } from './database.ts';
 import { statementsOf } from './policies.ts';
 import { found, listOf, type Rule, type Stage, textOf, unless, valueAt } from './stage.ts';
 
@@ -73,8 +74,7 @@ export const migrationRules = {
           'connects to no database of these templates',
         ),
         ...unless(
-          valueAt(told, 'PGDATABASE') === host?.properties.DBName &&
-            valueAt(told, 'PGUSER') === host?.properties.MasterUsername,
+          valueAt(told, 'PGDATABASE') === databaseNameOf(host) && valueAt(told, 'PGUSER') === ownerNameOf(host),
           code,
           `logs in to ${textOf(valueAt(told, 'PGDATABASE'))} as ${textOf(valueAt(told, 'PGUSER'))}`,
         ),
@@ -101,7 +101,7 @@ export const migrationRules = {
         ({ Effect, Action, Resource: resources }) =>
           Effect === 'Allow' &&
           Action.includes('rds-db:connect') &&
-          resources.some((each) => textOf(each).endsWith(`>/${textOf(host?.properties.MasterUsername)}`)),
+          resources.some((each) => textOf(each).endsWith(`>/${textOf(ownerNameOf(host))}`)),
       );
       const isBound = statements.some(
         ({ Effect, Resource: resources, Condition }) =>
