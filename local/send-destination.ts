@@ -3,6 +3,7 @@ import { GetQueueUrlCommand, QueueDoesNotExist, type SQSClient } from '@aws-sdk/
 import { createProducerClient } from '../producer/send-orders.ts';
 import { credentialsFrom } from './credentials.ts';
 import { findLiveRun } from './live-run.ts';
+import { namedSqs } from './named-sqs.ts';
 import { SentJournal } from './sent-journal.ts';
 
 export interface SendingTo {
@@ -22,8 +23,10 @@ export interface Destination {
   readonly journal: SentJournal | undefined;
 }
 
-/** @throws Error in one sentence when no run, or more than one, is going on here. */
+/** @throws Error in one sentence when no run, or more than one, is going on here, or what the environment names is no URL. */
 export function openDestination({ stage, local, run: wished, environment }: SendingTo): Destination {
+  // The SDK takes it by itself, and says less of what is wrong with it.
+  if (!local) namedSqs(environment);
   if (!local) return { client: createProducerClient(), stage, journal: undefined };
   const run = findLiveRun(wished);
   const { provider } = credentialsFrom(environment);

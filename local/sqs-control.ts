@@ -12,6 +12,7 @@ import {
   ReceiveMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
+import { z } from 'zod';
 import type { SystemQueue } from './assembly/system.ts';
 import type { Credentials } from './credentials.ts';
 
@@ -22,6 +23,12 @@ const READ_VISIBILITY_SECONDS = 120;
 const MESSAGES_PER_RECEIVE_MAX = 10;
 /** A long poll asks every host of a distributed queue; a short one asks some, and may miss what is there. */
 const LONG_POLL_SECONDS = 1;
+
+/** What the SDK throws for an answer in which it finds neither a result nor an error of SQS. */
+const strangeAnswerSchema = z.object({
+  name: z.enum(['SyntaxError', 'Unknown', 'UnknownError']),
+  $metadata: z.object({ httpStatusCode: z.number() }),
+});
 
 export interface QueueDepth {
   readonly visible: number;
@@ -62,6 +69,13 @@ export class SqsControl {
     try {
       await this.#client.send(new ListQueuesCommand({ MaxResults: 1 }));
     } catch (error) {
+      const { data: answer } = strangeAnswerSchema.safeParse(error);
+      if (answer !== undefined) {
+        throw new Error(
+          `what answers at ${this.#endpoint} is not an SQS server (HTTP status ${answer.$metadata.httpStatusCode}). Name one in AWS_ENDPOINT_URL, or unset it to use the embedded one.`,
+          { cause: error },
+        );
+      }
       const reason = error instanceof Error ? error.message || error.name : String(error);
       throw new Error(
         `cannot reach the SQS server at ${this.#endpoint} (${reason}). Start it, or unset AWS_ENDPOINT_URL to use the embedded one.`,

@@ -55,6 +55,31 @@ async function startScatteredQueue(bodies: readonly string[]) {
   return { url: `${endpoint}/000000000000/dead`, control: openControl(endpoint) };
 }
 
+/** An HTTP server that knows nothing of SQS. */
+async function startWebServer(status: number, body: string): Promise<string> {
+  const server = createServer((_, response) => response.writeHead(status).end(body));
+  await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));
+  afterwards(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://${LOOPBACK}:${portOf(server)}`;
+}
+
+describe('an HTTP server that is not SQS', () => {
+  test.each([
+    [200, '<h1>Welcome</h1>'],
+    [404, '<h1>Not Found</h1>'],
+    [404, '{"error":"not found"}'],
+    [405, ''],
+  ])('and answers %d %s is called so, in one sentence', async (status, body) => {
+    const endpoint = await startWebServer(status, body);
+    await expect(openControl(endpoint).check()).rejects.toThrow(
+      `what answers at ${endpoint} is not an SQS server (HTTP status ${status}). Name one in AWS_ENDPOINT_URL, or unset it to use the embedded one.`,
+    );
+  });
+});
+
 describe('dead letters', () => {
   test('are read in several receives, and shown again', async () => {
     const { url, send, control } = await startQueue('dead');
