@@ -12,9 +12,9 @@ import {
   ReceiveMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
-import { z } from 'zod';
 import type { SystemQueue } from './assembly/system.ts';
 import type { Credentials } from './credentials.ts';
+import { statusOfStrangeAnswer } from './strange-answer.ts';
 
 const CALL_DEADLINE_MS = 10_000;
 const CONNECT_DEADLINE_MS = 3_000;
@@ -23,12 +23,6 @@ const READ_VISIBILITY_SECONDS = 120;
 const MESSAGES_PER_RECEIVE_MAX = 10;
 /** A long poll asks every host of a distributed queue; a short one asks some, and may miss what is there. */
 const LONG_POLL_SECONDS = 1;
-
-/** What the SDK throws for an answer in which it finds neither a result nor an error of SQS. */
-const strangeAnswerSchema = z.object({
-  name: z.enum(['SyntaxError', 'Unknown', 'UnknownError']),
-  $metadata: z.object({ httpStatusCode: z.number() }),
-});
 
 export interface QueueDepth {
   readonly visible: number;
@@ -69,10 +63,10 @@ export class SqsControl {
     try {
       await this.#client.send(new ListQueuesCommand({ MaxResults: 1 }));
     } catch (error) {
-      const { data: answer } = strangeAnswerSchema.safeParse(error);
-      if (answer !== undefined) {
+      const strangeStatus = statusOfStrangeAnswer(error);
+      if (strangeStatus !== undefined) {
         throw new Error(
-          `what answers at ${this.#endpoint} is not an SQS server (HTTP status ${answer.$metadata.httpStatusCode}). Name one in AWS_ENDPOINT_URL, or unset it to use the embedded one.`,
+          `what answers at ${this.#endpoint} is not an SQS server (HTTP status ${strangeStatus}). Name one in AWS_ENDPOINT_URL, or unset it to use the embedded one.`,
           { cause: error },
         );
       }

@@ -9,6 +9,7 @@ import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
 import { LOOPBACK, portOf } from '../../local/machine/ports.ts';
 import { SqsControl } from '../../local/sqs-control.ts';
 import { afterwards, makeRun } from './machine/machine.ts';
+import { startWebServer } from './web-server.ts';
 
 const REGION = 'us-east-1';
 const credentials = { accessKeyId: 'none', secretAccessKey: 'none' };
@@ -53,17 +54,6 @@ async function startScatteredQueue(bodies: readonly string[]) {
   });
   const endpoint = `http://${LOOPBACK}:${portOf(server)}`;
   return { url: `${endpoint}/000000000000/dead`, control: openControl(endpoint) };
-}
-
-/** An HTTP server that knows nothing of SQS. */
-async function startWebServer(status: number, body: string): Promise<string> {
-  const server = createServer((_, response) => response.writeHead(status).end(body));
-  await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));
-  afterwards(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://${LOOPBACK}:${portOf(server)}`;
 }
 
 describe('an HTTP server that is not SQS', () => {
