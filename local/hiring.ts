@@ -7,12 +7,19 @@ import type { WorkQueue } from './monitor.ts';
 
 /** Less than the workers need to let idle polls end by themselves: a person who pressed Ctrl-C is waiting. */
 const DRAIN_SECONDS = 15;
+/**
+ * Enough for idle polls to end by themselves. A server other than the embedded one may not see that a poll was cut off,
+ * and would hand it messages, which the next run then misses for a visibility timeout.
+ */
+const DRAIN_SECONDS_ON_OTHER_SQS = 30;
 const METRICS_INTERVAL_SECONDS = 1;
 
 export interface HiringOptions {
   readonly run: RunFolder;
   readonly system: System;
   readonly servers: Servers;
+  /** Whether the SQS server is the one that the run brings along. */
+  readonly embeddedSqs: boolean;
   readonly databaseUrl: string;
   readonly credentials: Credentials;
   /** Of the person who started the run. */
@@ -43,7 +50,7 @@ export function hireFleets(options: HiringOptions): WorkQueue[] {
       fleet: description,
       workers: workers ?? Math.max(1, description.minimum),
       environment: { ...description.environment, ...machineEnvironment(options) },
-      drainSeconds: DRAIN_SECONDS,
+      drainSeconds: drainSeconds(options),
       onEvent,
       onFailure,
     });
@@ -52,7 +59,8 @@ export function hireFleets(options: HiringOptions): WorkQueue[] {
 }
 
 /** What a worker needs here on top of what the template gives it. */
-function machineEnvironment({ environment, credentials, servers, databaseUrl }: HiringOptions): NodeJS.ProcessEnv {
+function machineEnvironment(options: HiringOptions): NodeJS.ProcessEnv {
+  const { environment, credentials, servers, databaseUrl } = options;
   const { PATH, HOME, TZ, NODE_EXTRA_CA_CERTS } = environment;
   const own = Object.entries({ PATH, HOME, TZ, NODE_EXTRA_CA_CERTS }).filter(([, value]) => value !== undefined);
   return {
@@ -60,7 +68,11 @@ function machineEnvironment({ environment, credentials, servers, databaseUrl }: 
     ...credentials.environment,
     AWS_ENDPOINT_URL_SQS: servers.sqsEndpoint,
     DATABASE_URL: databaseUrl,
-    DRAIN_SECONDS: String(DRAIN_SECONDS),
+    DRAIN_SECONDS: String(drainSeconds(options)),
     METRICS_INTERVAL_SECONDS: String(METRICS_INTERVAL_SECONDS),
   };
+}
+
+function drainSeconds({ embeddedSqs }: HiringOptions): number {
+  return embeddedSqs ? DRAIN_SECONDS : DRAIN_SECONDS_ON_OTHER_SQS;
 }

@@ -18,6 +18,7 @@ import { POSTGRES_PRODUCT } from './machine/embedded-postgres.ts';
 import { SQS_PRODUCT } from './machine/embedded-sqs.ts';
 import { requireFreePort } from './machine/ports.ts';
 import type { RunFolder } from './machine/run-folder.ts';
+import { namedSqs } from './named-sqs.ts';
 import type { ScreenProgress } from './screen.ts';
 import { openPostgres, openSqs, type PostgresServer, type ServerEvents, type SqsServer } from './servers.ts';
 import { synthesize } from './synthesize.ts';
@@ -71,8 +72,7 @@ export async function prepare(options: PreparationOptions): Promise<Preparation>
     openSqs({ ...options, endpoint, port: sqsPort, region, credentials }).then(opened);
   const postgresAt = (url: string | undefined) =>
     openPostgres({ ...options, url, port: postgresPort, dataFolder }).then(opened);
-  // Set and empty counts as unset: the SDK would take it for AWS itself.
-  const endpoint = environment.AWS_ENDPOINT_URL_SQS || environment.AWS_ENDPOINT_URL || undefined;
+  const endpoint = namedSqs(environment);
   const url = environment.DATABASE_URL || undefined;
   const given = options.assembly === undefined ? undefined : readAssembly(options.assembly);
   const { begun, surveyed } = survey({ ...options, signal });

@@ -3,7 +3,9 @@ import { GetQueueUrlCommand, QueueDoesNotExist, type SQSClient } from '@aws-sdk/
 import { createProducerClient } from '../producer/send-orders.ts';
 import { credentialsFrom } from './credentials.ts';
 import { findLiveRun } from './live-run.ts';
+import { namedSqs } from './named-sqs.ts';
 import { SentJournal } from './sent-journal.ts';
+import { statusOfStrangeAnswer } from './strange-answer.ts';
 
 export interface SendingTo {
   readonly stage: string;
@@ -22,8 +24,10 @@ export interface Destination {
   readonly journal: SentJournal | undefined;
 }
 
-/** @throws Error in one sentence when no run, or more than one, is going on here. */
+/** @throws Error in one sentence when no run, or more than one, is going on here, or what the environment names is no URL. */
 export function openDestination({ stage, local, run: wished, environment }: SendingTo): Destination {
+  // The SDK takes it by itself, and says less of what is wrong with it.
+  if (!local) namedSqs(environment);
   if (!local) return { client: createProducerClient(), stage, journal: undefined };
   const run = findLiveRun(wished);
   const { provider } = credentialsFrom(environment);
@@ -73,11 +77,16 @@ function adviceFor(error: unknown, local: boolean): string {
       ? 'The run was started before it had this queue; end it and start another with npm start.'
       : 'Deploy the stage first, or name another with --stage.';
   }
+  if (!local && statusOfStrangeAnswer(error) !== undefined) {
+    return 'Name one in AWS_ENDPOINT_URL, or unset it to send to AWS.';
+  }
   return local
     ? 'Look at the terminal of the run on this machine; if it does not go on, end it and start another with npm start.'
     : 'Check region and credentials of the AWS SDK; for the run on this machine add --local.';
 }
 
 function reasonOf(error: unknown): string {
+  const strangeStatus = statusOfStrangeAnswer(error);
+  if (strangeStatus !== undefined) return `what answers is not an SQS server, HTTP status ${strangeStatus}`;
   return error instanceof Error ? error.message || error.name : String(error);
 }

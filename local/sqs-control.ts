@@ -14,6 +14,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import type { SystemQueue } from './assembly/system.ts';
 import type { Credentials } from './credentials.ts';
+import { statusOfStrangeAnswer } from './strange-answer.ts';
 
 const CALL_DEADLINE_MS = 10_000;
 const CONNECT_DEADLINE_MS = 3_000;
@@ -62,6 +63,13 @@ export class SqsControl {
     try {
       await this.#client.send(new ListQueuesCommand({ MaxResults: 1 }));
     } catch (error) {
+      const strangeStatus = statusOfStrangeAnswer(error);
+      if (strangeStatus !== undefined) {
+        throw new Error(
+          `what answers at ${this.#endpoint} is not an SQS server (HTTP status ${strangeStatus}). Name one in AWS_ENDPOINT_URL, or unset it to use the embedded one.`,
+          { cause: error },
+        );
+      }
       const reason = error instanceof Error ? error.message || error.name : String(error);
       throw new Error(
         `cannot reach the SQS server at ${this.#endpoint} (${reason}). Start it, or unset AWS_ENDPOINT_URL to use the embedded one.`,

@@ -116,6 +116,7 @@ class LocalRun {
       run: this.#run,
       system,
       servers,
+      embeddedSqs: sqs.embedded,
       // A server of the person's own is left its roles as they are.
       databaseUrl: postgres.embedded
         ? await this.#using(postgres, letWorkersIn(postgres.pool, postgres.url))

@@ -8,6 +8,7 @@ import {
   SQSClient,
   type SQSClientConfig,
 } from '@aws-sdk/client-sqs';
+import { namesSqsEndpoint } from '../workers/runtime/named-endpoint.ts';
 import { SEND_LIMITS } from './send-limits.ts';
 
 /** Sends one batch, once: whoever calls it retries. */
@@ -37,6 +38,8 @@ export function createProducerClient(
   const agent = { keepAlive: true, maxSockets: SOCKETS_MAX };
   return new SQSClient({
     ...config,
+    // An endpoint among the options the SDK heeds by itself.
+    useQueueUrlAsEndpoint: !namesSqsEndpoint(process.env),
     maxAttempts: 1,
     requestHandler: {
       connectionTimeout: deadlines.connectionMs,

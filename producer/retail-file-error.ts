@@ -3,6 +3,9 @@
 /** Longest piece of a file's own text that an error shows: enough to find the place, short enough for one line. */
 const SHOWN_CHARACTERS_MAX = 40;
 
+/** As spreadsheets of the old Macintosh write them: the whole file would be one line. */
+export const CR_ALONE = 'its lines end in CR alone. End them with LF or CR LF.';
+
 export class RetailFileError extends Error {
   override readonly name = 'RetailFileError';
   /** The path as the caller gave it. */

@@ -8,7 +8,7 @@
  * Money stays the text that it was.
  */
 import type { CsvRecord } from './csv-records.ts';
-import { RetailFileError, shown } from './retail-file-error.ts';
+import { CR_ALONE, RetailFileError, shown } from './retail-file-error.ts';
 
 export const COLUMNS = [
   'InvoiceNo',
@@ -72,6 +72,8 @@ export class RetailLineParser {
       const fault = `its columns are separated by ${name}. Separate them by commas.`;
       throw new RetailFileError(path, header.line, fault);
     }
+    // Only where no line ends in LF are there any within the first one.
+    if (header.fields.some((name) => name.includes('\r'))) throw new RetailFileError(path, header.line, CR_ALONE);
     const found = `the columns are ${shown(header.fields.join(', '))}`;
     const columnAt = (column: Column): number => {
       const at = header.fields.indexOf(column);

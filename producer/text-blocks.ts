@@ -8,12 +8,13 @@
  * Holds always: at most one block and one unfinished line are in memory.
  */
 import { isUtf8 } from 'node:buffer';
-import { RetailFileError } from './retail-file-error.ts';
+import { CR_ALONE, RetailFileError } from './retail-file-error.ts';
 
 /** Longest line: a message is at most 1 MiB, so a line that is longer could never be sent. */
 export const LINE_BYTES_MAX = 1024 * 1024;
 
 const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 
 /** PostgreSQL's text cannot hold U+0000; SQS refuses a message with U+FFFE or U+FFFF. JSON escapes none of the last two. */
 const FORBIDDEN = [
@@ -35,7 +36,10 @@ export async function* textBlocks(path: string, content: AsyncIterable<Buffer>):
     } else {
       unfinished = Buffer.concat([unfinished, chunk]);
     }
-    if (unfinished.length > LINE_BYTES_MAX) throw lineTooLong(path, linesBefore + 1);
+    if (unfinished.length > LINE_BYTES_MAX) {
+      if (linesBefore === 0 && unfinished.includes(CARRIAGE_RETURN)) throw new RetailFileError(path, 1, CR_ALONE);
+      throw lineTooLong(path, linesBefore + 1);
+    }
   }
   if (unfinished.length > 0) {
     checked(path, unfinished, linesBefore);

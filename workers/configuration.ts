@@ -3,6 +3,7 @@
  *
  * The names of PostgreSQL's own client library are taken where it has one.
  */
+import assert from 'node:assert/strict';
 import { z } from 'zod';
 import type { InstanceSettings } from './instance/instance.ts';
 import type { Database } from './store/connection.ts';
@@ -10,6 +11,9 @@ import { loginToken } from './store/login-token.ts';
 
 /** The only mode that proves whom a token is sent to. */
 const SSL_MODE = 'verify-full';
+
+/** One of them is needed. */
+const DATABASE_NAMES = ['DATABASE_URL', 'PGHOST'];
 
 const environmentSchema = z.object({
   QUEUE_URL: z.url({ protocol: /^https?$/ }),
@@ -57,11 +61,14 @@ export interface WorkerConfiguration {
 /** @throws Error naming every variable that is missing or wrong. */
 export function readConfiguration(environment: NodeJS.ProcessEnv): WorkerConfiguration {
   const parsed = environmentSchema.safeParse(environment);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => {
-      const name = path.join('.');
-      return environment[name] === undefined ? `${name} is not set` : `${name}: ${message}`;
-    });
+  const faults = (parsed.error?.issues ?? []).map(({ path, message }) => {
+    const name = path.join('.');
+    return environment[name] === undefined ? `${name} is not set` : `${name}: ${message}`;
+  });
+  if (!DATABASE_NAMES.some((name) => environment[name] !== undefined)) {
+    faults.push(`neither ${DATABASE_NAMES.join(' nor ')} is set`);
+  }
+  if (!parsed.success || faults.length > 0) {
     throw new Error(`cannot start, because the environment is incomplete or wrong: ${faults.join('; ')}`);
   }
   const values = parsed.data;
@@ -94,9 +101,7 @@ function readInstance(values: z.infer<typeof environmentSchema>): InstanceSettin
 
 function readDatabase(values: z.infer<typeof environmentSchema>): Database {
   if (values.DATABASE_URL !== undefined) return { name: 'url', url: values.DATABASE_URL };
-  if (values.PGHOST === undefined) {
-    throw new Error('cannot start: the environment names no database; set DATABASE_URL, or PGHOST');
-  }
+  assert(values.PGHOST !== undefined, 'the environment was looked through for it');
   if (values.PGSSLMODE !== SSL_MODE) {
     throw new Error(
       `cannot start: PGSSLMODE is ${values.PGSSLMODE}; with PGHOST only ${SSL_MODE} is allowed. Set it so, or use DATABASE_URL`,

@@ -17,7 +17,7 @@ import { mends, START_SECONDS_MAX } from './start-failure.ts';
 import { openPool } from './store/connection.ts';
 import { proveWrite } from './store/rejections.ts';
 import type { RenewedPool } from './store/renewed-pool.ts';
-import { requireSchema } from './store/schema.ts';
+import { requireSchema, SchemaTooOldError } from './store/schema.ts';
 import { Upkeep } from './upkeep.ts';
 
 const START_PAUSE_MS = 1_000;
@@ -39,7 +39,9 @@ export async function runWorker<Payload>(definition: WorkerDefinition<Payload>):
     await presence.left();
     process.exit(EXIT_CODE_STOPPED);
   } catch (error) {
-    log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+    // The sentence tells its cause in words; told with `err`, pino would append them once more.
+    const err = error instanceof Error ? (error.cause ?? error) : error;
+    log.fatal({ err }, error instanceof Error ? error.message : String(error));
     process.exit(EXIT_CODE_CANNOT_START);
   }
 }
@@ -136,10 +138,11 @@ async function reached<Result>(
         const sentence = reason.endsWith('.') ? reason : `${reason}.`;
         throw new Error(`cannot use ${what}: ${sentence} Check ${settings}.`, { cause: error });
       }
+      const failed = error instanceof SchemaTooOldError ? `cannot use ${what}` : `cannot reach ${what}`;
       if (performance.now() > giveUpAtMs) {
-        throw new Error(`cannot reach ${what} for ${START_SECONDS_MAX} s: ${reason}`, { cause: error });
+        throw new Error(`${failed} for ${START_SECONDS_MAX} s: ${reason}`, { cause: error });
       }
-      if (Math.log2(attempts) % 1 === 0) log.warn(`cannot reach ${what} yet, trying again: ${reason}`);
+      if (Math.log2(attempts) % 1 === 0) log.warn(`${failed} yet, trying again: ${reason}`);
       await Promise.race([sleep(START_PAUSE_MS), stopped]);
     }
   }

@@ -31,6 +31,8 @@ const DATA_FILE = 'sluice-data.json';
 const IN_USE_FILE = 'in-use.json';
 const IGNORE_FILE = '.gitignore';
 const POSTGRES_FOLDER = 'postgres';
+/** Without it PostgreSQL takes a folder for none of its own. */
+const CONTROL_FILE = 'global/pg_control';
 /** Raised when a newer Sluice can no longer use what an older one wrote. */
 const DATA_FORMAT = 1;
 /** Enough names to recognise a folder by. */
@@ -167,7 +169,21 @@ function readData(path: string, postgresMajor: number): Data {
       `${path} was written by PostgreSQL ${writtenBy}; this Sluice runs ${postgresMajor}, which cannot read it. Take the data out with that version's pg_dump, or name an empty folder.`,
     );
   }
+  if (data.data.complete && isMissing(join(path, POSTGRES_FOLDER, CONTROL_FILE))) {
+    throw new Error(
+      `${path} is damaged: ${POSTGRES_FOLDER}/${CONTROL_FILE} is missing. Put the folder back from a copy, or name another folder.`,
+    );
+  }
   return data.data;
+}
+
+/** What may not be looked at may be there. */
+function isMissing(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** What PostgreSQL itself says of its data. */

@@ -9,6 +9,7 @@ import { startEmbeddedSqs } from '../../local/machine/embedded-sqs.ts';
 import { LOOPBACK, portOf } from '../../local/machine/ports.ts';
 import { SqsControl } from '../../local/sqs-control.ts';
 import { afterwards, makeRun } from './machine/machine.ts';
+import { startWebServer } from './web-server.ts';
 
 const REGION = 'us-east-1';
 const credentials = { accessKeyId: 'none', secretAccessKey: 'none' };
@@ -54,6 +55,20 @@ async function startScatteredQueue(bodies: readonly string[]) {
   const endpoint = `http://${LOOPBACK}:${portOf(server)}`;
   return { url: `${endpoint}/000000000000/dead`, control: openControl(endpoint) };
 }
+
+describe('an HTTP server that is not SQS', () => {
+  test.each([
+    [200, '<h1>Welcome</h1>'],
+    [404, '<h1>Not Found</h1>'],
+    [404, '{"error":"not found"}'],
+    [405, ''],
+  ])('and answers %d %s is called so, in one sentence', async (status, body) => {
+    const endpoint = await startWebServer(status, body);
+    await expect(openControl(endpoint).check()).rejects.toThrow(
+      `what answers at ${endpoint} is not an SQS server (HTTP status ${status}). Name one in AWS_ENDPOINT_URL, or unset it to use the embedded one.`,
+    );
+  });
+});
 
 describe('dead letters', () => {
   test('are read in several receives, and shown again', async () => {

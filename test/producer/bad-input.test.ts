@@ -129,6 +129,14 @@ describe('a line that cannot be read is named, with its fault and what to do', (
     expect(await faultOf('utf16.csv', utf16)).toBe(`cannot read utf16.csv, line 1: ${fault}`);
   });
 
+  test('lines that end in CR alone, in a file of any size', async () => {
+    const fault = 'its lines end in CR alone. End them with LF or CR LF.';
+    const csv = (lines: number) => `${HEADER}\n${`${good}\n`.repeat(lines)}`.replaceAll('\n', '\r');
+    for (const lines of [1, 20_000]) {
+      expect(await faultOf('mac.csv', csv(lines))).toBe(`cannot read mac.csv, line 1: ${fault}`);
+    }
+  });
+
   test('a line too long to be one', async () => {
     const fault = 'the line has more than 1048576 bytes. Check that it is a csv file.';
     const long = `${HEADER}\n${'x'.repeat(1024 * 1024 + 1)}`;

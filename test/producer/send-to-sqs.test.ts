@@ -8,6 +8,7 @@ import {
   sendBatchWith,
   sendOrders,
 } from '../../producer/send-orders.ts';
+import { setEnvironment } from '../environment.ts';
 import { type FaultyProxy, type ProxyFate, startFaultyProxy } from '../faults/faulty-sqs.ts';
 import { csvOf, expectedOrders, row, temporaryFolder } from './retail-samples.ts';
 
@@ -90,6 +91,20 @@ describe('a file sent to a server that speaks SQS', () => {
     ).toEqual(expected.map(({ body }) => body).toSorted());
     expectLedgerInOrder();
     expect(summary).toMatchObject({ orders: 400, messages: { orders: 400, ledger: 342 }, retriedEntries: 0 });
+  });
+
+  test('arrives where the environment says, whatever host that server puts into the URLs of its queues', async () => {
+    setEnvironment({
+      AWS_ENDPOINT_URL: `http://127.0.0.1:${server.port}`,
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'none',
+      AWS_SECRET_ACCESS_KEY: 'none',
+    });
+    const client = createProducerClient();
+    toClose.push(client);
+    const QueueUrl = 'http://sqs.us-east-1.invalid/000000000000/orders';
+    const Entries = [{ Id: '1', MessageBody: 'an order' }];
+    expect(await sendBatchWith(client)({ QueueUrl, Entries })).toMatchObject({ Successful: [{ Id: '1' }] });
   });
 
   test('arrives whole when answers are lost, entries refused and requests turned away', async () => {

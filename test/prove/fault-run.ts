@@ -204,6 +204,7 @@ class FaultRun {
       run: this.#run,
       system,
       servers,
+      embeddedSqs: true,
       databaseUrl: databaseUrl.href,
       credentials: this.#credentials,
       environment: process.env,

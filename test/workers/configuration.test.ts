@@ -53,12 +53,13 @@ describe('the environment of a worker', () => {
       { QUEUE_URL: undefined, DEAD_LETTER_QUEUE_URL: undefined },
       /QUEUE_URL is not set; DEAD_LETTER_QUEUE_URL is not set$/,
     ],
+    [{ QUEUE_URL: undefined, PGHOST: undefined }, /QUEUE_URL is not set; neither DATABASE_URL nor PGHOST is set$/],
     [{ QUEUE_URL: 'work' }, /QUEUE_URL: Invalid URL$/],
     [{ QUEUE_URL: 'ftp://work' }, /QUEUE_URL: Invalid URL$/],
     [{ DATABASE_URL: 'mysql://127.0.0.1/shop' }, /DATABASE_URL: Invalid URL$/],
     [{ DRAIN_SECONDS: '0' }, /DRAIN_SECONDS: Too small/],
     [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: Invalid option/],
-    [{ PGHOST: undefined }, /names no database; set DATABASE_URL, or PGHOST$/],
+    [{ PGHOST: undefined }, /incomplete or wrong: neither DATABASE_URL nor PGHOST is set$/],
     [{ PGSSLMODE: 'require' }, /PGSSLMODE is require; with PGHOST only verify-full is allowed/],
   ])('is refused with %j', (change, reason) => {
     expect(() => readConfiguration({ ...queues, ...host, ...change })).toThrow(reason);

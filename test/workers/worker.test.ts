@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
 import { bundleWorker } from '../../lib/constructs/worker-build.ts';
 import { findFreePort } from '../../local/machine/ports.ts';
 import { FaultyNetwork } from '../faults/faulty-network.ts';
@@ -88,7 +89,7 @@ describe('a worker run alone', () => {
     await postgres.pool.query("delete from sluice_migrations where name = '005_worker_role'");
     const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue()));
     const lacks = 'its schema lacks 005_worker_role, which this worker needs';
-    await eventually('a warning', () => worker.said(`cannot reach the database yet, trying again: ${lacks}`));
+    await eventually('a warning', () => worker.said(`cannot use the database yet, trying again: ${lacks}`));
     await postgres.pool.query("insert into sluice_migrations (name, run_on) values ('005_worker_role', now())");
     await eventually('a worker that is ready', () => worker.said('orders receives from'));
   });
@@ -201,6 +202,14 @@ describe('a worker that cannot start says why in one sentence and exits with sta
   ])('when %s', async (_, change, reason) => {
     const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue(), await change()));
     expect(await worker.lastWords()).toEqual({ status: 1, message: expect.stringMatching(reason) });
+  });
+
+  test('and gives beside the sentence only what it was told itself, not the sentence and its reason once more', async () => {
+    const change = { QUEUE_URL: `${sqs.endpoint}/000000000000/nowhere` };
+    const worker = new Worker(entry('orders'), environmentFor(await sqs.makeQueue(), change));
+    await worker.exited;
+    const { err } = z.object({ err: z.object({ message: z.string() }) }).parse(JSON.parse(worker.lines.at(-1)!));
+    expect(err.message).toBe('The specified queue does not exist.');
   });
 });
 

@@ -8,6 +8,7 @@
  */
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { namesSqsEndpoint } from './named-endpoint.ts';
 
 const CONNECT_DEADLINE_MS = 3_000;
 /** As many as there are long polls at most, twice over. */
@@ -77,6 +78,7 @@ export function openSqsClient(region: string | undefined, deadlineMs: number): S
   const client = new SQSClient({
     ...(region === undefined ? {} : { region }),
     maxAttempts: 1,
+    useQueueUrlAsEndpoint: !namesSqsEndpoint(process.env),
     // queue-client.ts looks at it.
     md5: false,
     cacheMiddleware: true,

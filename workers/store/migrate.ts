@@ -67,6 +67,8 @@ async function migrateOver(client: pg.Client): Promise<string[]> {
     // The library's own lock, taken here to tell the wait for it from the work. It goes with the connection.
     await client.query(`select pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`);
     step = 'running';
+    // The library makes its table before its transaction begins, unless one is under way: its own is then this one.
+    await client.query('begin');
     const run = await runner({
       dbClient: client,
       dir: migrationsFolder(),
@@ -83,6 +85,8 @@ async function migrateOver(client: pg.Client): Promise<string[]> {
         error: () => {},
       },
     });
+    // With nothing to run it has ended none.
+    await client.query('commit');
     return run.map(({ name }) => name);
   } catch (cause) {
     throw cannotMigrate(client, { step, file, isFirst, cause });

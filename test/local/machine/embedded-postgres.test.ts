@@ -43,6 +43,8 @@ async function query(url: string, sql: string): Promise<unknown[][]> {
 async function pretendDataFolder(postgresMajor: number): Promise<DataFolder> {
   const data = openDataFolder(join(await temporaryFolder(), 'data'), postgresMajor);
   await writeFile(join(data.postgresPath, 'PG_VERSION'), `${postgresMajor}\n`);
+  await mkdir(join(data.postgresPath, 'global'));
+  await writeFile(join(data.postgresPath, 'global', 'pg_control'), '');
   data.markComplete();
   data.release();
   return data;
@@ -132,6 +134,14 @@ describe('a data folder that a person named', () => {
       `${data.path} was written by PostgreSQL 17; this Sluice runs 18, which cannot read it.`,
     );
     expect(() => openDataFolder(data.path, 17).release()).not.toThrow();
+  });
+
+  test('that lost a part without which PostgreSQL finds none is refused, with what to do', async () => {
+    const data = await pretendDataFolder(18);
+    await rm(join(data.path, 'postgres', 'global'), { recursive: true });
+    await expect(startEmbeddedPostgres({ run: await makeRun(), dataFolder: data.path })).rejects.toThrow(
+      `${data.path} is damaged: postgres/global/pg_control is missing. Put the folder back from a copy, or name another folder.`,
+    );
   });
 
   test.each([

@@ -57,6 +57,14 @@ describe('a call to an SQS that accepts and never answers', () => {
     await expect(open().send(remove)).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
+  test('goes to the server that the environment names, whatever host stands in the URL of the queue', async () => {
+    const { state } = await startSilentServer();
+    state.answers = 'whole';
+    const QueueUrl = 'http://sqs.eu-central-1.invalid/000000000000/work';
+    await open().send(new DeleteMessageBatchCommand({ QueueUrl, Entries: [] }));
+    expect(state.requests).toBe(1);
+  });
+
   test('is not tried again by the SDK: one call is one request', async () => {
     const { state, remove } = await startSilentServer();
     await expect(open().send(remove)).rejects.toThrow();
