@@ -9,6 +9,7 @@ import TestSequencer from '@jest/test-sequencer';
 const SLOWEST = [
   'e2e/interruptions',
   'e2e/other-servers',
+  'e2e/troubled-queues',
   'simulation/simulation',
   'workers/migration/handler',
   'workers/instance/leaving',
@@ -24,6 +25,7 @@ const SLOWEST = [
   'workers/migration/answer',
   'conformance/conformance',
   'e2e/whole-file',
+  'e2e/send-local',
   'local/machine/embedded-postgres',
   'workers/upkeep',
 ].map((name) => `/test/${name}.test.ts`);

@@ -47,6 +47,7 @@ const SHARED_BUFFERS_MB = 128;
 /** A start takes a fraction of a second; after a crash with a full journal it may take this long on a slow disk. */
 const READY_WAIT_MS = 60_000;
 const READY_POLL_MS = 15;
+const EXIT_HEARD_MS_MAX = 500;
 /** A connection breaks a moment before the end of the server is known. */
 const ENDING_WAIT_MS = 500;
 /** Connecting to the loopback address takes milliseconds, or hangs. */
@@ -218,7 +219,8 @@ async function startServer(
       const client = await connectWhenReady(process, data, port);
       return { port, process, client };
     } catch (error) {
-      const killed = (await process.endsWithin(0)) && (await process.exited).signal !== null;
+      // Whoever it was talking to hears of its end a moment before this process does.
+      const killed = (await process.endsWithin(EXIT_HEARD_MS_MAX)) && (await process.exited).signal !== null;
       const ended = killed ? await endedBefore(process, 'it took a connection') : undefined;
       if (ended !== undefined) throw new Error(ended, { cause: error });
       await stopServer(process, run);
