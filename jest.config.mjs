@@ -17,8 +17,8 @@ export default {
       },
     ],
   },
-  // One more than two cores: what waits for processes, of which end-to-end tests do much, leaves a core to others.
-  maxWorkers: 3,
+  // Two more than two cores: a third of their time tests wait, most of all the end-to-end ones for what comes again.
+  maxWorkers: 4,
   testSequencer: '<rootDir>/test/slowest-first.mjs',
   testTimeout: 60_000,
 };
