@@ -176,7 +176,7 @@ function crowded({ repeated }: Configuration, random: Random): Partial<Configura
 }
 
 /** No fault, no stop, and no message that has to come again. */
-const NOTHING_GOES_WRONG = {
+export const NOTHING_GOES_WRONG = {
   faultsEndMs: 0,
   sqsFaults: 0,
   sqsQuirks: 0,

@@ -2,7 +2,7 @@
  * A dozen small scenarios, each run once for every moment at which a worker can crash in it, before and after what it
  * hears there. Chance misses moments; a sweep does not.
  */
-import { type Configuration, drawConfiguration } from './configuration.ts';
+import { type Configuration, drawConfiguration, NOTHING_GOES_WRONG } from './configuration.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -14,6 +14,7 @@ const SEED = 1;
 /** Nothing goes wrong by itself: the crash is the only fault. */
 const QUIET: Omit<Configuration, 'seed'> = {
   ...drawConfiguration(SEED),
+  ...NOTHING_GOES_WRONG,
   fifo: false,
   workers: 1,
   messages: 8,
@@ -22,23 +23,6 @@ const QUIET: Omit<Configuration, 'seed'> = {
   maxReceiveCount: 5,
   sendingMs: 0,
   faultsEndMs: 60_000,
-  sqsFaults: 0,
-  sqsQuirks: 0,
-  inFlightMax: 120_000,
-  databaseFaults: 0,
-  databaseOutages: 0,
-  crashes: 0,
-  pauses: 0,
-  drains: 0,
-  invalid: 0,
-  refused: 0,
-  repeated: 0,
-  reused: 0,
-  doomed: 0,
-  flaky: 0,
-  poison: 0,
-  halts: false,
-  clockJumps: 0,
   delayedHeadsArePassed: false,
 };
 
