@@ -9,6 +9,7 @@
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { namesSqsEndpoint } from './named-endpoint.ts';
+import { keepSigner, Sha256 } from './request-signing.ts';
 
 const CONNECT_DEADLINE_MS = 3_000;
 /** As many as there are long polls at most, twice over. */
@@ -63,8 +64,8 @@ export class RenewedClient implements SqsCalls {
  * of a worker end together.
  *
  * It spends as little on a call as the SDK allows: its layers are put together once and not for every call, which they
- * are only where `send` is given no options, so that abort and deadline are ours; and nothing is made ready for a log
- * that nobody keeps.
+ * are only where `send` is given no options, so that abort and deadline are ours; nothing is made ready for a log that
+ * nobody keeps; and a signature takes no more than it must (`request-signing.ts`).
  */
 export function openSqsClient(region: string | undefined, deadlineMs: number): SqsCalls {
   const sockets = new AbortableHttpHandler({
@@ -82,8 +83,12 @@ export function openSqsClient(region: string | undefined, deadlineMs: number): S
     // queue-client.ts looks at it.
     md5: false,
     cacheMiddleware: true,
+    sha256: Sha256,
     requestHandler: sockets,
   });
+  keepSigner(client);
+  // Each call copies the settings three times; the SDK's object of them, a dictionary to V8, takes six times as long to copy.
+  Object.assign(client, { config: { ...client.config } });
   for (const name of LAYERS_WITHOUT_USE) client.middlewareStack.remove(name);
   // Others are put in their place by this one's name, so it stays and passes on.
   client.middlewareStack.add((next) => next, {
