@@ -87,7 +87,7 @@ export function openSqsClient(region: string | undefined, deadlineMs: number): S
     requestHandler: sockets,
   });
   keepSigner(client);
-  // Each call copies the settings three times; the SDK's object of them, a dictionary to V8, takes six times as long to copy.
+  // Each call copies the settings three times, and V8 keeps the SDK's object of them as a dictionary, which copies slowly.
   Object.assign(client, { config: { ...client.config } });
   for (const name of LAYERS_WITHOUT_USE) client.middlewareStack.remove(name);
   // Others are put in their place by this one's name, so it stays and passes on.

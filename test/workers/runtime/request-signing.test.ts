@@ -9,9 +9,8 @@ import { setEnvironment } from '../../environment.ts';
 import { afterwards } from '../../local/machine/machine.ts';
 
 const DEADLINE_MS = 5_000;
-/** Fewer than this before they end, the SDK asks for new ones. */
+/** Within the last five minutes of credentials the SDK asks for new ones. */
 const SOON_OVER_MS = 60_000;
-
 /** By then the new ones have come. */
 const CALLS_MAX = 50;
 
